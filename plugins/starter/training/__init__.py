@@ -1,0 +1,1 @@
+"""How the starter's weights were made. See README.md in this folder for the commands, in order."""

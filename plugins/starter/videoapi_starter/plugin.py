@@ -1,0 +1,29 @@
+"""Registers the model `starter`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from videoapi import Defaults, FrameGrid, Limits, ModelFile, ModelSpec, Pipeline, hookimpl
+
+SPEC = ModelSpec(
+    name="starter",
+    aliases=("video-model",),
+    description="A coloured shape that moves over a plain background, as the prompt says. Small enough for any CPU.",
+    modes=frozenset({"text", "first_frame", "first_and_last_frame"}),
+    defaults=Defaults(width=512, height=512, num_frames=16, fps=8, num_inference_steps=12, guidance_scale=4.0),
+    limits=Limits(max_side=1280, max_pixels=1280 * 1280, max_frames=241, max_fps=60, max_steps=100),
+    frame_grid=FrameGrid(step=4, offset=1),
+)
+
+
+@hookimpl
+def register_models(register: Callable[[ModelSpec], None], configs: Sequence[ModelFile]) -> None:
+    register(SPEC)
+
+
+@hookimpl
+def load_model(spec: ModelSpec) -> Pipeline:
+    from videoapi_starter.pipeline import load
+
+    return load()

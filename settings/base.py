@@ -1,0 +1,113 @@
+"""What development and production share."""
+
+from pathlib import Path
+
+import environ
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_tasks",
+    "django_tasks_db",
+    "videoapi",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "videoapi.urls"
+WSGI_APPLICATION = "videoapi.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-us"
+APPEND_SLASH = False
+
+DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}
+DATABASES["default"]["CONN_MAX_AGE"] = None
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # IMMEDIATE and WAL: without them, concurrent read-modify-writes fail with "database is locked".
+    DATABASES["default"]["OPTIONS"] = {
+        "timeout": 20,
+        "transaction_mode": "IMMEDIATE",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": []}}
+
+MEDIA_ROOT = env.path("VIDEOAPI_MEDIA_DIR", default=BASE_DIR / "media")()
+STATIC_URL = "static/"
+# The admin's files are served from the packages that hold them; there is nothing to collect.
+WHITENOISE_USE_FINDERS = True
+
+REST_FRAMEWORK = {
+    "DEFAULT_PARSER_CLASSES": ["videoapi.api.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "UNAUTHENTICATED_USER": None,
+    "EXCEPTION_HANDLER": "videoapi.api.errors.exception_handler",
+}
+
+VIDEOAPI = {
+    "models_dir": Path(env.path("VIDEOAPI_MODELS_DIR", default=BASE_DIR / "settings" / "models")()),
+    "scratch_dir": Path(env.path("VIDEOAPI_SCRATCH_DIR", default=Path(MEDIA_ROOT) / "scratch")()),
+    "bind": env.str("BIND", default="127.0.0.1"),
+    "port": env.int("PORT", default=8080),
+    "ffmpeg": env.str("VIDEOAPI_FFMPEG", default=""),
+    "public_url": env.str("VIDEOAPI_PUBLIC_URL", default="").rstrip("/"),
+    "preload": tuple(env.list("VIDEOAPI_PRELOAD", default=[])),
+    "slots": tuple(env.str("VIDEOAPI_SLOTS", default="*").split(";")),
+    "embed_metadata": env.bool("VIDEOAPI_EMBED_METADATA", default=True),
+    "fetch_private": env.bool("VIDEOAPI_FETCH_PRIVATE", default=False),
+    "max_body_bytes": env.int("VIDEOAPI_MAX_BODY_BYTES", default=32 * 2**20),
+    "grace_seconds": env.float("VIDEOAPI_GRACE_SECONDS", default=30.0),
+    "stale_seconds": env.float("VIDEOAPI_STALE_SECONDS", default=30.0),
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {
+            # gunicorn and the worker share one terminal: the second column says who speaks.
+            "format": "%(asctime)s {role:<7} %(levelname)-7s %(message)s".format(
+                role=env.str("VIDEOAPI_ROLE", default="manage")
+            )
+        }
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env.str("VIDEOAPI_LOG_LEVEL", default="INFO")},
+    "loggers": {
+        # It announces every look at the queue.
+        "django_tasks_db": {"level": "WARNING"},
+        "django_tasks": {"level": "WARNING"},
+        "gunicorn.access": {"level": "INFO"},
+    },
+}

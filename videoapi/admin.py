@@ -1,0 +1,124 @@
+"""A read-only view of generations and workers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from videoapi.models import Generation, Worker
+
+
+class ReadOnlyAdmin(admin.ModelAdmin[Any]):
+    """Rows are written by the engine alone."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Generation)
+class GenerationAdmin(ReadOnlyAdmin):
+    list_display = ("preview", "state", "model", "short_prompt", "progress", "size", "total", "created_at")
+    list_display_links = ("preview", "short_prompt")
+    list_filter = ("state", "model", "error_code")
+    search_fields = ("id", "prompt", "error_message", "worker")
+    date_hierarchy = "created_at"
+    show_full_result_count = False
+    fieldsets = (
+        (None, {"fields": ("player", "state", "progress", "error")}),
+        ("Request", {"fields": ("id", "model", "prompt", "request_fields", "warning_list")}),
+        ("Time", {"fields": ("created_at", "started_at", "finished_at", "timing_table")}),
+        ("Worker", {"fields": ("worker", "attempt", "heartbeat_at", "cancel_requested")}),
+    )
+
+    @admin.display(description="")
+    def preview(self, row: Generation) -> SafeString | str:
+        if not row.thumbnail:
+            return "–"
+        return format_html(
+            '<img src="{}" alt="" style="height:48px;border-radius:4px">', reverse("thumbnail", args=[f"{row.pk}.jpg"])
+        )
+
+    @admin.display(description="video")
+    def player(self, row: Generation) -> SafeString | str:
+        if not row.video:
+            return "–"
+        return format_html(
+            '<video src="{}" controls loop playsinline preload="metadata" style="max-width:100%;max-height:60vh">'
+            "</video>",
+            reverse("generated-video", args=[f"{row.pk}.mp4"]),
+        )
+
+    @admin.display(description="prompt")
+    def short_prompt(self, row: Generation) -> str:
+        return row.prompt if len(row.prompt) <= 60 else f"{row.prompt[:59]}…"
+
+    @admin.display(description="progress")
+    def progress(self, row: Generation) -> SafeString | str:
+        if row.is_finished or not row.phase:
+            return "–"
+        if not row.total_steps:
+            return row.phase
+        return format_html(
+            '<progress max="{}" value="{}"></progress> {} {} of {}',
+            row.total_steps,
+            row.step,
+            row.phase,
+            row.step,
+            row.total_steps,
+        )
+
+    @admin.display(description="size")
+    def size(self, row: Generation) -> str:
+        return f"{row.width}x{row.height}, {row.num_frames} at {row.fps} fps"
+
+    @admin.display(description="seconds")
+    def total(self, row: Generation) -> float | None:
+        return row.all_timings().get("total")
+
+    @admin.display(description="error")
+    def error(self, row: Generation) -> str:
+        if not row.error_code:
+            return "–"
+        field = f" ({row.error_field})" if row.error_field else ""
+        return f"{row.error_code}{field}: {row.error_message}"
+
+    @admin.display(description="parameters")
+    def request_fields(self, row: Generation) -> SafeString:
+        values = {
+            "size": f"{row.width}x{row.height}",
+            "num_frames": row.num_frames,
+            "fps": row.fps,
+            "seed": row.seed,
+            **row.parameters,
+        }
+        return _table(values)
+
+    @admin.display(description="warnings")
+    def warning_list(self, row: Generation) -> str:
+        return " ".join(row.warnings) or "–"
+
+    @admin.display(description="seconds by phase")
+    def timing_table(self, row: Generation) -> SafeString:
+        return _table(row.all_timings())
+
+
+@admin.register(Worker)
+class WorkerAdmin(ReadOnlyAdmin):
+    list_display = ("name", "slots", "started_at", "last_seen")
+
+
+def _table(values: dict[str, Any]) -> SafeString:
+    rows = ((name, value if isinstance(value, str) else json.dumps(value)) for name, value in values.items())
+    return format_html("<table>{}</table>", format_html_join("", "<tr><th>{}</th><td>{}</td></tr>", rows))

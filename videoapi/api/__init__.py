@@ -1,0 +1,1 @@
+"""The views: the only code that knows HTTP."""

@@ -1,0 +1,71 @@
+"""Every error is `{"error": {"code", "message", "type", "param"}}`, whoever raises it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.http import Http404, HttpRequest, JsonResponse
+from rest_framework.exceptions import APIException, ErrorDetail, ValidationError
+from rest_framework.response import Response
+from rest_framework.views import exception_handler as drf_exception_handler
+
+from videoapi.exceptions import InvalidRequest
+
+logger = logging.getLogger(__name__)
+
+
+def error_body(status: int, code: str, message: str, param: str | None = None) -> dict[str, Any]:
+    """The body of an error. `type` is OpenAI's: whose fault it is."""
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    return {"error": {"code": code, "message": message, "type": kind, "param": param}}
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
+    """DRF's hook for whatever a view raises."""
+    if isinstance(error, InvalidRequest):
+        return Response(error_body(400, error.code, error.message, error.field), 400)
+    if isinstance(error, ValidationError):
+        param, detail = _first_detail(error.detail)
+        return Response(error_body(400, str(detail.code), str(detail), param), 400)
+    response = drf_exception_handler(error, context)
+    if response is None:
+        logger.exception("the request failed", exc_info=error)
+        return Response(error_body(500, "internal_error", "The server failed; its log has the details."), 500)
+    if isinstance(error, Http404):
+        response.data = error_body(404, "not_found", str(error) or "There is nothing at this address.")
+    elif isinstance(error, APIException):
+        response.data = error_body(error.status_code, str(error.get_codes()), str(error.detail))
+    return response
+
+
+def _first_detail(detail: Any) -> tuple[str | None, ErrorDetail]:
+    """The first message in DRF's nested details and the field that it is about."""
+    param = None
+    while isinstance(detail, (dict, list)):
+        if isinstance(detail, dict):
+            name, detail = next(iter(detail.items()))
+            param = None if name == "non_field_errors" else str(name)
+        else:
+            detail = detail[0]
+    return param, detail
+
+
+def _json(status: int, code: str, message: str) -> JsonResponse:
+    return JsonResponse(error_body(status, code, message), status=status)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
+    return _json(400, "bad_request", "The request is malformed.")
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> JsonResponse:
+    return _json(403, "forbidden", "This is not allowed.")
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
+    return _json(404, "not_found", "There is nothing at this address.")
+
+
+def server_error(request: HttpRequest) -> JsonResponse:
+    return _json(500, "internal_error", "The server failed; its log has the details.")

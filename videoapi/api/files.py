@@ -1,0 +1,43 @@
+"""The files of finished generations: by their id, never by a path of the client's."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.http import Http404, HttpRequest, HttpResponseBase
+from django.shortcuts import get_object_or_404
+from rest_framework.views import APIView
+
+from videoapi.api.ranges import serve_file
+from videoapi.models import Generation
+
+
+class GenerationFileView(APIView):
+    """`<id><suffix>` is the stored file of generation <id>."""
+
+    field: str
+    suffix: str
+    content_type: str
+
+    def get(self, request: HttpRequest, name: str) -> HttpResponseBase:
+        generation = get_object_or_404(Generation, pk=self._parse(name))
+        stored = getattr(generation, self.field)
+        if not stored or not stored.storage.exists(stored.name):
+            raise Http404(f"Generation {generation.pk} has no such file.")
+        return serve_file(request, stored.open("rb"), self.content_type, f"{generation.pk}{self.suffix}")
+
+    def _parse(self, name: str) -> UUID:
+        try:
+            if not name.endswith(self.suffix):
+                raise ValueError
+            return UUID(name.removesuffix(self.suffix))
+        except ValueError as error:
+            raise Http404("There is nothing at this address.") from error
+
+
+class VideoFileView(GenerationFileView):
+    field, suffix, content_type = "video", ".mp4", "video/mp4"
+
+
+class ThumbnailView(GenerationFileView):
+    field, suffix, content_type = "thumbnail", ".jpg", "image/jpeg"

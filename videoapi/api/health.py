@@ -1,0 +1,44 @@
+"""Is the server alive, and can it do its work."""
+
+from __future__ import annotations
+
+from django.db import DatabaseError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from videoapi.conf import get_conf
+from videoapi.engine.registry import get_catalog
+from videoapi.models import Worker
+
+
+class HealthView(APIView):
+    """Answers as long as the process does."""
+
+    def get(self, request: Request) -> Response:
+        return Response({"status": "ok"})
+
+
+class ReadyView(APIView):
+    """200 when the database answers, a worker lives and a model is installed; 503 with the reasons otherwise."""
+
+    def get(self, request: Request) -> Response:
+        catalog, reasons, workers = get_catalog(), [], []
+        try:
+            alive = Worker.objects.filter(last_seen__gte=Worker.live_since(get_conf().stale_seconds))
+            workers = list(alive.values_list("name", flat=True))
+            if not workers:
+                reasons.append("No worker is alive; start one with 'manage.py videoworker'.")
+        except DatabaseError:
+            reasons.append("The database does not answer.")
+        models = [entry.spec.name for entry in catalog]
+        if not models:
+            reasons.append("No model is installed; see 'manage.py check'.")
+        body = {
+            "status": "unavailable" if reasons else "ok",
+            "reasons": reasons,
+            "models": models,
+            "workers": workers,
+            "plugins": {plugin.name: plugin.error or "ok" for plugin in catalog.plugins.all},
+        }
+        return Response(body, 503 if reasons else 200)

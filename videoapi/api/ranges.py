@@ -1,0 +1,62 @@
+"""Byte ranges of a stored file (RFC 9110, section 14), so that a player can seek."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import IO
+
+from django.core.files import File
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.utils.cache import get_conditional_response
+from django.utils.http import quote_etag
+
+CHUNK = 256 * 1024
+ONE_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+
+
+def serve_file(request: HttpRequest, file: File[bytes], content_type: str, etag: str) -> HttpResponseBase:
+    """The file, the part of it that `Range` asks for, 304 or 416. Takes over the open file."""
+    size, etag = file.size, quote_etag(etag)
+    headers = {"ETag": etag, "Accept-Ranges": "bytes", "Cache-Control": "private, max-age=3600"}
+    unchanged = get_conditional_response(request, etag=etag)
+    if unchanged is not None:
+        file.close()
+        return unchanged
+    asked = None
+    if request.headers.get("If-Range", etag) == etag:
+        asked = parse_range(request.headers.get("Range", ""), size)
+    if asked is None:
+        return FileResponse(file, content_type=content_type, headers=headers)
+    if not asked:
+        file.close()
+        return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
+    file.seek(asked.start)
+    headers |= {
+        "Content-Range": f"bytes {asked.start}-{asked.stop - 1}/{size}",
+        "Content-Length": str(len(asked)),
+    }
+    return StreamingHttpResponse(_read(file, len(asked)), status=206, content_type=content_type, headers=headers)
+
+
+def parse_range(header: str, size: int) -> range | None:
+    """The bytes asked for, empty when there are none; None when the whole file should be sent.
+
+    Several ranges at once are answered with the whole file, as the RFC allows.
+    """
+    match = ONE_RANGE.fullmatch(header.strip())
+    if match is None or not any(match.groups()):
+        return None
+    first, last = match.groups()
+    if not first:
+        return range(max(0, size - int(last)), size)
+    if last and int(last) < int(first):
+        return None
+    return range(int(first), min(int(last) + 1, size) if last else size)
+
+
+def _read(file: IO[bytes], count: int) -> Iterator[bytes]:
+    with file:
+        while count > 0 and (chunk := file.read(min(CHUNK, count))):
+            count -= len(chunk)
+            yield chunk

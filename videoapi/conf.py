@@ -1,0 +1,52 @@
+"""The `VIDEOAPI` dictionary of the Django settings, with types. Only `settings/` reads the environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conf:
+    """Every setting of videoapi's own; an unknown key in `settings.VIDEOAPI` is a TypeError at start."""
+
+    models_dir: Path
+    """The folder of model files."""
+    scratch_dir: Path
+    """Unfinished files. On the same file system as the media folder, publishing is a rename."""
+    bind: str = "127.0.0.1"
+    port: int = 8080
+    ffmpeg: str = ""
+    """The ffmpeg to run; empty for the one that imageio-ffmpeg brings."""
+    public_url: str = ""
+    """Put before the path in `data[].url`; empty for a bare path."""
+    preload: tuple[str, ...] = ()
+    """Models that a worker loads when it starts, one a slot."""
+    slots: tuple[str, ...] = ("*",)
+    """One slot an entry: the comma-separated models that it serves, or '*'."""
+    embed_metadata: bool = True
+    """Write prompt, seed, model and versions into the mp4."""
+    fetch_private: bool = False
+    """Fetch input images from private and loopback addresses too."""
+    max_body_bytes: int = 32 * 2**20
+    max_image_bytes: int = 20 * 2**20
+    max_image_pixels: int = 40_000_000
+    heartbeat_seconds: float = 2.0
+    stale_seconds: float = 30.0
+    """A running generation without a heartbeat for this long belongs to a dead worker."""
+    max_attempts: int = 2
+    load_seconds: float = 1800.0
+    """The longest that loading a model may take."""
+    run_seconds: float = 4 * 3600.0
+    """The longest that one generation may take."""
+    cancel_seconds: float = 10.0
+    """A model that does not heed a cancel for this long is killed."""
+    grace_seconds: float = 30.0
+    """At a stop, running generations may take this long to finish; then they go back to the queue."""
+
+
+def get_conf() -> Conf:
+    """The settings as they are now."""
+    return Conf(**settings.VIDEOAPI)

@@ -1,0 +1,100 @@
+"""One ffmpeg process, fed through its standard input, that can neither hang nor dead-lock us."""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import subprocess
+import tempfile
+from types import TracebackType
+from typing import Any
+
+import ffmpeg
+import imageio_ffmpeg
+
+from videoapi.exceptions import EncodingError
+
+# Seconds that ffmpeg may go without taking a byte or, after the last one, without ending.
+STALL_SECONDS = 60.0
+
+
+def find_ffmpeg(configured: str) -> str:
+    """The ffmpeg to run: the operator's, or the one that imageio-ffmpeg brings.
+
+    Raises EncodingError when there is none.
+    """
+    if configured:
+        found = shutil.which(configured)
+        if found is None:
+            raise EncodingError("The configured ffmpeg does not exist; set VIDEOAPI_FFMPEG to one that does.")
+        return found
+    try:
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except RuntimeError as error:
+        raise EncodingError("There is no ffmpeg; install one, or set VIDEOAPI_FFMPEG.") from error
+
+
+class FFmpeg:
+    """Runs the command that ffmpeg-python built. Its standard error goes to a file, so a chatty run cannot block.
+
+    Leaving the `with` block by an exception kills the process.
+    """
+
+    def __init__(self, stream: Any, executable: str) -> None:
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  (closed in __exit__)
+        command = ffmpeg.compile(stream.global_args("-hide_banner", "-loglevel", "error"), cmd=executable)
+        try:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._log
+            )
+        except OSError as error:
+            self._log.close()
+            raise EncodingError("ffmpeg could not be started.") from error
+        assert self._process.stdin is not None
+        self._input = self._process.stdin.fileno()
+        os.set_blocking(self._input, False)
+
+    def write(self, data: memoryview | bytes) -> None:
+        """Feed bytes. Raises EncodingError when ffmpeg has ended or takes nothing for STALL_SECONDS."""
+        rest = memoryview(data).cast("B")
+        while rest:
+            _, writable, _ = select.select([], [self._input], [], STALL_SECONDS)
+            if not writable:
+                raise EncodingError(f"ffmpeg took no data for {STALL_SECONDS:.0f} seconds.")
+            try:
+                rest = rest[os.write(self._input, rest) :]
+            except BrokenPipeError as error:
+                raise self._failure() from error
+
+    def finish(self) -> None:
+        """Close the input and wait for the end. Raises EncodingError with ffmpeg's last words when it failed."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            status = self._process.wait(STALL_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            raise EncodingError(f"ffmpeg did not end within {STALL_SECONDS:.0f} seconds.") from error
+        if status != 0:
+            raise self._failure()
+
+    def __enter__(self) -> FFmpeg:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        self._log.close()
+
+    def _failure(self) -> EncodingError:
+        self._process.wait(STALL_SECONDS)
+        self._log.seek(0)
+        lines = self._log.read().decode(errors="replace").strip().splitlines()
+        # The last line says what went wrong; earlier ones can name files of this machine.
+        last = lines[-1] if lines else "no message"
+        return EncodingError(f"ffmpeg ended with status {self._process.returncode}: {last}")

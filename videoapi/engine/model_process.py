@@ -1,0 +1,158 @@
+"""The model's process: loads one model and runs one job at a time. No Django here.
+
+Started by the worker as `python -m videoapi.engine.model_process FD MODEL MODELS_DIR`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from videoapi.catalog import load_catalog
+from videoapi.encoding import VideoFormat, encode_clip, find_ffmpeg
+from videoapi.exceptions import Cancelled, InvalidRequest, ModelError, VideoAPIError
+from videoapi.types import GenerationRequest, Phase, Pipeline
+
+logger = logging.getLogger(__name__)
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+# Seconds that a plugin's `close` may take once the worker has hung up.
+CLOSE_SECONDS = 3.0
+
+
+class Channel:
+    """The connection to the worker. When it ends, so does this process, whatever its main thread does."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self.jobs: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        """What the worker sends; None is the end."""
+        self.cancelled = threading.Event()
+        threading.Thread(target=self._read, name="channel", daemon=True).start()
+
+    def send(self, **message: Any) -> None:
+        with self._lock:
+            self._connection.send_bytes(json.dumps(message).encode())
+
+    def _read(self) -> None:
+        while True:
+            try:
+                message = json.loads(self._connection.recv_bytes())
+            except (EOFError, OSError):
+                self.jobs.put(None)
+                time.sleep(CLOSE_SECONDS)
+                os._exit(0)
+            if message["kind"] == "cancel":
+                self.cancelled.set()
+            else:
+                self.cancelled.clear()
+                self.jobs.put(message)
+
+
+class Reporter:
+    """The `progress` of a plugin's `generate`: sends reports, keeps the time of each phase, raises Cancelled."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._phase = "generating"
+        self._since = time.monotonic()
+        self.timings: dict[str, float] = {}
+
+    def step(self, done: int, total: int) -> None:
+        self._channel.send(kind="step", done=done, total=total)
+        self._check()
+
+    def phase(self, name: Phase) -> None:
+        self.close()
+        self._phase = name
+        self._channel.send(kind="phase", phase=name)
+        self._check()
+
+    def close(self) -> None:
+        """Book the time since the phase began."""
+        now = time.monotonic()
+        self.timings[self._phase] = round(self.timings.get(self._phase, 0.0) + now - self._since, 4)
+        self._since = now
+
+    def _check(self) -> None:
+        if self._channel.cancelled.is_set():
+            raise Cancelled("Cancelled by the client.")
+
+
+def run_job(pipeline: Pipeline, job: dict[str, Any], channel: Channel) -> dict[str, float]:
+    """Generate and encode; returns the seconds that each phase took."""
+    reporter = Reporter(channel)
+    request = GenerationRequest(
+        **job["request"], start_image=_open(job["start_image"]), end_image=_open(job["end_image"])
+    )
+    executable = find_ffmpeg(job["ffmpeg"])
+    clip = pipeline.generate(request, reporter)
+    reporter.phase("encoding")
+    encode_clip(clip, Path(job["output"]), VideoFormat(**job["video"]), executable, job["metadata"])
+    reporter.close()
+    return reporter.timings
+
+
+def _open(path: str | None) -> Image.Image | None:
+    if path is None:
+        return None
+    with Image.open(path) as image:
+        return image.convert("RGB")
+
+
+def _send_error(channel: Channel, error: Exception) -> None:
+    if not isinstance(error, VideoAPIError):
+        # A plugin's own code: its words can hold paths, so the client gets the type and the log everything.
+        logger.exception("the model failed")
+        error = ModelError(f"The model failed with {type(error).__name__}; the server's log has the details.")
+    field = error.field if isinstance(error, InvalidRequest) else ""
+    channel.send(kind="error", code=error.code, message=error.message, field=field)
+
+
+def _die_with_parent() -> None:
+    """Have Linux kill this process when the thread that started it ends; elsewhere the channel's end does."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def main(descriptor: int, model: str, models_dir: Path) -> None:
+    _die_with_parent()
+    logging.basicConfig(
+        level=logging.INFO, format=f"%(asctime)s model   %(levelname)-7s [{model}] %(message)s", stream=sys.stderr
+    )
+    channel = Channel(Connection(descriptor))
+    try:
+        pipeline = load_catalog(models_dir).load_model(model)
+    except Exception as error:
+        _send_error(channel, error)
+        return
+    channel.send(kind="ready")
+    while (job := channel.jobs.get()) is not None:
+        try:
+            timings = run_job(pipeline, job, channel)
+        except Exception as error:
+            _send_error(channel, error)
+        else:
+            channel.send(kind="done", timings=timings)
+    close = getattr(pipeline, "close", None)
+    if close is not None:
+        close()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))

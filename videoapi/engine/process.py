@@ -1,0 +1,138 @@
+"""The worker's side of a model process: start it, talk to it, notice its death, end it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import multiprocessing
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from videoapi.exceptions import Cancelled, InvalidRequest, ModelCrashed, ModelError, VideoAPIError
+
+logger = logging.getLogger(__name__)
+
+Message = dict[str, Any]
+
+# Seconds between two calls of the listener while the process is silent.
+TICK = 0.25
+CLOSE_SECONDS = 5.0
+
+
+class ModelProcess:
+    """One loaded model in a process of its own. Messages are JSON over a socket pair; nothing is pickled.
+
+    The process dies with the thread that starts it, so that thread must live as long as it is needed.
+    """
+
+    def __init__(self, model: str, models_dir: Path, *, cancel_seconds: float) -> None:
+        self.model = model
+        self._cancel_seconds = cancel_seconds
+        self._loaded = False
+        self._connection, theirs = multiprocessing.Pipe()
+        command = [sys.executable, "-m", "videoapi.engine.model_process", str(theirs.fileno()), model, str(models_dir)]
+        # Its own process group: a Ctrl-C in the terminal is for the supervisor, which stops everything in order.
+        # What a library prints goes to the log.
+        self._process = subprocess.Popen(
+            command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=2, process_group=0
+        )
+        theirs.close()
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    @property
+    def is_loaded(self) -> bool:
+        return self._loaded
+
+    def load(self, listen: Callable[[Message | None], bool], seconds: float) -> None:
+        """Wait until the model is loaded. Raises ModelError, ModelCrashed or Cancelled."""
+        if not self._loaded:
+            self._converse(listen, seconds, "Loading the model")
+            self._loaded = True
+
+    def generate(self, job: Message, listen: Callable[[Message | None], bool], seconds: float) -> Message:
+        """Run one job and return its last message.
+
+        `listen` gets each message, and None at least every TICK seconds; it returns True when the job is no longer
+        wanted. The process is then asked to stop, and killed when it does not heed. Raises what the model raised,
+        ModelCrashed, or Cancelled.
+        """
+        self._send({"kind": "generate", **job})
+        return self._converse(listen, seconds, "The generation")
+
+    def close(self) -> None:
+        """End the process: by closing its connection, then by force."""
+        self._connection.close()
+        try:
+            self._process.wait(CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def _converse(self, listen: Callable[[Message | None], bool], seconds: float, what: str) -> Message:
+        deadline, kill_at = time.monotonic() + seconds, float("inf")
+        while True:
+            message = self._receive()
+            if message is not None and message["kind"] in ("ready", "done"):
+                return message
+            if message is not None and message["kind"] == "error":
+                raise _error_from(message)
+            now = time.monotonic()
+            if listen(message) and kill_at == float("inf"):
+                kill_at = now + self._cancel_seconds
+                self._send({"kind": "cancel"})
+            if now > kill_at:
+                logger.warning("model %s did not heed a cancel for %.0f s: killed", self.model, self._cancel_seconds)
+                self.kill()
+                raise Cancelled("Cancelled by force; the model did not stop by itself.")
+            if now > deadline:
+                self.kill()
+                raise ModelError(f"{what} took longer than {seconds:.0f} seconds.")
+
+    def _receive(self) -> Message | None:
+        """The next message, or None after TICK seconds. Raises ModelCrashed when the process has died."""
+        try:
+            if not self._connection.poll(TICK):
+                return None
+            message: Message = json.loads(self._connection.recv_bytes())
+        except (EOFError, OSError) as error:
+            raise self._crashed() from error
+        return message
+
+    def _send(self, message: Message) -> None:
+        try:
+            self._connection.send_bytes(json.dumps(message).encode())
+        except OSError as error:
+            raise self._crashed() from error
+
+    def _crashed(self) -> ModelCrashed:
+        try:
+            status = self._process.wait(CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return ModelCrashed("The model's process closed its connection.")
+        if status >= 0:
+            return ModelCrashed(f"The model's process ended with status {status}.")
+        name = signal.Signals(-status).name
+        hint = " It may have run out of memory." if name == "SIGKILL" else ""
+        return ModelCrashed(f"The model's process was ended by {name}.{hint}")
+
+
+def _error_from(message: Message) -> VideoAPIError:
+    if message["field"]:
+        return InvalidRequest(message["field"], message["message"])
+    if message["code"] == Cancelled.code:
+        return Cancelled(message["message"])
+    error = ModelError(message["message"])
+    error.code = message["code"]
+    return error

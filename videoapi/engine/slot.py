@@ -1,0 +1,177 @@
+"""One place in a worker: it runs one generation at a time and keeps one model warm."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import videoapi
+from videoapi.conf import Conf
+from videoapi.encoding import VideoFormat
+from videoapi.engine.process import Message, ModelProcess
+from videoapi.engine.storage import copy_input, delete_inputs, publish
+from videoapi.engine.tasks import deliver
+from videoapi.exceptions import VideoAPIError
+from videoapi.models import Generation
+
+logger = logging.getLogger(__name__)
+
+REPORT_SECONDS = 0.5  # between two writes of progress
+SCRATCH_PREFIX = "generation-"
+
+
+class HandedBack(Exception):
+    """The worker stops before the generation is finished; another one runs it."""
+
+
+class Slot:
+    """Lives in one thread. `stop_at` is set from another one: the time when running work must be handed back."""
+
+    def __init__(self, name: str, conf: Conf) -> None:
+        self.name = name
+        self.stop_at = float("inf")
+        self._conf = conf
+        self._process: ModelProcess | None = None
+
+    def run(self, generation_id: str) -> None:
+        """Claim the generation, make its video and publish it. Whatever goes wrong ends in its row."""
+        generation = Generation.objects.claim(generation_id, self.name)
+        if generation is None:
+            return
+        self._conf.scratch_dir.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX, dir=self._conf.scratch_dir))
+        try:
+            self._generate(generation, folder)
+        except HandedBack:
+            self._hand_back(generation)
+            self.kill()
+        except VideoAPIError as error:
+            logger.warning("generation %s: %s: %s", generation.pk, error.code, error.message)
+            generation.fail(error)
+        except Exception:
+            logger.exception("generation %s failed in the worker", generation.pk)
+            generation.fail(VideoAPIError("The worker failed; the server's log has the details."))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        if generation.is_finished:
+            delete_inputs(generation)
+
+    def preload(self, model: str) -> None:
+        """Load a model before anyone asks for it. A failure is logged; a request will meet it again."""
+        try:
+            self._open(model).load(lambda message: time.monotonic() > self.stop_at, self._conf.load_seconds)
+            logger.info("%s is loaded", model)
+        except VideoAPIError as error:
+            logger.error("%s cannot be loaded: %s", model, error.message)
+
+    def close(self) -> None:
+        """End the model's process in good order."""
+        if self._process is not None:
+            self._process.close()
+            self._process = None
+
+    def kill(self) -> None:
+        """End the model's process at once."""
+        if self._process is not None:
+            self._process.kill()
+            self._process = None
+
+    def _generate(self, generation: Generation, folder: Path) -> None:
+        monitor = Monitor(generation, self)
+        started = time.monotonic()
+        process = self._open(generation.model)
+        if not process.is_loaded:
+            monitor.enter("loading")
+        process.load(monitor, self._conf.load_seconds)
+        loading = time.monotonic() - started
+        output = folder / "video.mp4"
+        video = VideoFormat(
+            width=generation.width, height=generation.height, num_frames=generation.num_frames, fps=generation.fps
+        )
+        done = process.generate(self._job(generation, folder, output, video), monitor, self._conf.run_seconds)
+        monitor.enter("storing")
+        timings = {"loading": round(loading, 4), **done["timings"]}
+        if publish(generation, output, video, timings):
+            logger.info("generation %s completed in %.1f s", generation.pk, time.monotonic() - started)
+
+    def _open(self, model: str) -> ModelProcess:
+        """The warm process of the model, or a new one in place of another model's."""
+        if self._process is not None and (self._process.model != model or not self._process.is_alive):
+            self.close()
+        if self._process is None:
+            self._process = ModelProcess(model, self._conf.models_dir, cancel_seconds=self._conf.cancel_seconds)
+        return self._process
+
+    def _job(self, generation: Generation, folder: Path, output: Path, video: VideoFormat) -> Message:
+        parameters = generation.parameters
+        return {
+            "request": {
+                "prompt": generation.prompt,
+                "negative_prompt": parameters["negative_prompt"],
+                "width": generation.width,
+                "height": generation.height,
+                "num_frames": parameters["generated_frames"],
+                "fps": generation.fps,
+                "num_inference_steps": parameters["num_inference_steps"],
+                "guidance_scale": parameters["guidance_scale"],
+                "seed": generation.seed,
+            },
+            "start_image": copy_input(generation.start_image, folder / "start.png"),
+            "end_image": copy_input(generation.end_image, folder / "end.png"),
+            "output": str(output),
+            "video": asdict(video),
+            "ffmpeg": self._conf.ffmpeg,
+            "metadata": self._metadata(generation) if self._conf.embed_metadata else None,
+        }
+
+    def _metadata(self, generation: Generation) -> dict[str, Any]:
+        return {
+            "prompt": generation.prompt,
+            **generation.parameters,
+            "seed": generation.seed,
+            "model": generation.model,
+            "software": f"videoapi {videoapi.__version__}",
+        }
+
+    def _hand_back(self, generation: Generation) -> None:
+        if generation.requeue(count_attempt=False):
+            deliver(generation)
+            logger.warning("generation %s goes back to the queue: this worker stops", generation.pk)
+
+
+class Monitor:
+    """Listens to the model process for one generation: writes progress and heartbeats, reads the wish to cancel."""
+
+    def __init__(self, generation: Generation, slot: Slot) -> None:
+        self._generation = generation
+        self._slot = slot
+        self._phase, self._step, self._total = "", 0, 0
+        self._written = 0.0
+        self._unwanted = False
+
+    def enter(self, phase: str) -> None:
+        self._phase = phase
+        self._write()
+
+    def __call__(self, message: Message | None) -> bool:
+        """True when the generation is no longer wanted. Raises HandedBack when the worker must stop now."""
+        if message is not None and message["kind"] == "phase":
+            self._phase = message["phase"]
+        elif message is not None and message["kind"] == "step":
+            self._step, self._total = message["done"], message["total"]
+        now = time.monotonic()
+        if now - self._written >= REPORT_SECONDS:
+            self._write()
+        if now > self._slot.stop_at:
+            raise HandedBack
+        return self._unwanted
+
+    def _write(self) -> None:
+        self._written = time.monotonic()
+        ours = self._generation.report(self._phase, self._step, self._total)
+        self._unwanted = not ours or Generation.objects.filter(pk=self._generation.pk, cancel_requested=True).exists()

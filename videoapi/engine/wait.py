@@ -1,0 +1,87 @@
+"""Lets many requests wait for their generations with one thread that looks."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from uuid import UUID
+
+from django.db import DatabaseError, close_old_connections, connections
+
+from videoapi.engine.changes import ChangeFeed
+from videoapi.models import Generation
+
+logger = logging.getLogger(__name__)
+
+# Seconds between two looks at whether the server is still to run.
+CHECK_SECONDS = 0.5
+# Seconds after which the thread looks even if nothing seems to have changed.
+IDLE_SECONDS = 1.0
+
+
+class Waiter:
+    """One a process. Its thread runs while somebody waits."""
+
+    def __init__(self) -> None:
+        self.is_serving: Callable[[], bool] = lambda: True
+        """False once the server has been told to stop; gunicorn's configuration sets it."""
+        self._events: defaultdict[UUID, list[threading.Event]] = defaultdict(list)
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def wait(self, pk: UUID, grace: float) -> bool:
+        """True when the generation has ended; False when the server stops first, `grace` seconds after the order."""
+        event = threading.Event()
+        with self._lock:
+            self._events[pk].append(event)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._look, name="waiter", daemon=True)
+                self._thread.start()
+        stop_at = float("inf")
+        try:
+            # It may have ended before it was waited for; from here on the thread sees every change.
+            if Generation.objects.finished().filter(pk=pk).exists():
+                return True
+            while not event.wait(CHECK_SECONDS):
+                now = time.monotonic()
+                if stop_at == float("inf") and not self.is_serving():
+                    stop_at = now + grace
+                if now > stop_at:
+                    return False
+            return True
+        finally:
+            self._forget(pk, event)
+
+    def _forget(self, pk: UUID, event: threading.Event) -> None:
+        with self._lock:
+            self._events[pk].remove(event)
+            if not self._events[pk]:
+                del self._events[pk]
+
+    def _look(self) -> None:
+        feed = ChangeFeed()
+        while True:
+            with self._lock:
+                waiting = list(self._events)
+                if not waiting:
+                    self._thread = None
+                    break
+            try:
+                feed.mark()
+                ended = Generation.objects.finished().filter(pk__in=waiting).values_list("pk", flat=True)
+                with self._lock:
+                    for pk in ended:
+                        for event in self._events.get(pk, ()):
+                            event.set()
+                feed.wait(IDLE_SECONDS)
+            except DatabaseError:
+                logger.exception("the database failed")
+                close_old_connections()
+                time.sleep(IDLE_SECONDS)
+        connections.close_all()
+
+
+waiter = Waiter()

@@ -1,0 +1,117 @@
+"""The videoworker: slot threads that take jobs from the queue, and one thread that keeps house. Imports no torch."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from types import FrameType
+
+from django.db import DatabaseError, close_old_connections, connections
+from django.utils import timezone
+from django_tasks_db.management.commands.db_worker import Worker as Deliveries
+
+from videoapi.conf import Conf
+from videoapi.engine.changes import ChangeFeed
+from videoapi.engine.reaper import reap
+from videoapi.engine.slot import Slot
+from videoapi.engine.tasks import current_runner, queue_name
+from videoapi.models import Worker
+
+logger = logging.getLogger(__name__)
+
+# Seconds after which an idle slot looks at the queue even if nothing seems to have changed.
+IDLE_SECONDS = 1.0
+# Seconds to wait after the database has failed.
+BACKOFF_SECONDS = 2.0
+
+
+class SlotThread(threading.Thread):
+    """Takes jobs of its models' queues, one after the other."""
+
+    def __init__(self, name: str, models: str, preload: str | None, conf: Conf) -> None:
+        super().__init__(name=name)
+        self.slot = Slot(name, conf)
+        self._preload = preload
+        # In batch mode it runs what is outstanding and returns; when to look again is the change feed's business.
+        self._deliveries = Deliveries(
+            queue_names=["*"] if models == "*" else [queue_name(model) for model in models.split(",")],
+            interval=0,
+            batch=True,
+            backend_name="default",
+            startup_delay=False,
+            max_tasks=None,
+            worker_id=name[-64:],
+            excluded_queue_names=[],
+        )
+
+    def run(self) -> None:
+        current_runner.set(self.slot)
+        feed = ChangeFeed()
+        try:
+            if self._preload:
+                self.slot.preload(self._preload)
+            while self._deliveries.running:
+                try:
+                    feed.mark()
+                    self._deliveries.run()
+                    if self._deliveries.running:
+                        feed.wait(IDLE_SECONDS)
+                except DatabaseError:
+                    logger.exception("the database failed; trying again in %.0f s", BACKOFF_SECONDS)
+                    close_old_connections()
+                    time.sleep(BACKOFF_SECONDS)
+        finally:
+            self.slot.close()
+            connections.close_all()
+
+    def stop(self, grace: float) -> None:
+        """Take no more jobs; the running one has `grace` seconds."""
+        self.slot.stop_at = time.monotonic() + grace
+        self._deliveries.running = False
+
+
+def run_worker(conf: Conf) -> None:
+    """Serve until SIGTERM or SIGINT, then let running jobs finish within the grace or hand them back."""
+    name = f"{socket.gethostname()}:{os.getpid()}"
+    stopping = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopping.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    preload = dict(enumerate(conf.preload))
+    threads = [
+        SlotThread(f"{name}/{number}", models, preload.get(number), conf) for number, models in enumerate(conf.slots)
+    ]
+    for thread in threads:
+        thread.start()
+    logger.info("worker %s serves %s", name, " and ".join(conf.slots))
+    while not stopping.wait(conf.heartbeat_seconds):
+        if not all(thread.is_alive() for thread in threads):
+            logger.error("a slot has ended; the worker stops so that its supervisor starts it anew")
+            break
+        _keep_house(name, conf)
+    for thread in threads:
+        thread.stop(conf.grace_seconds)
+    for thread in threads:
+        thread.join()
+    Worker.objects.filter(pk=name).delete()
+    logger.info("worker %s has stopped", name)
+
+
+def _keep_house(name: str, conf: Conf) -> None:
+    try:
+        Worker.objects.update_or_create(
+            name=name,
+            defaults={"last_seen": timezone.now()},
+            create_defaults={"last_seen": timezone.now(), "slots": list(conf.slots)},
+        )
+        reap(conf)
+    except DatabaseError:
+        logger.exception("the database failed")
+        close_old_connections()

@@ -1,0 +1,70 @@
+"""Every error that videoapi raises on purpose.
+
+`code` is what a client and the admin see; the message is for people and never holds a path of this machine.
+"""
+
+from __future__ import annotations
+
+
+class VideoAPIError(Exception):
+    """The base of all errors here. Raised in a generation, it ends that generation with HTTP 500."""
+
+    code = "internal_error"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class InvalidRequest(VideoAPIError):
+    """The client asked for something impossible: HTTP 400 that names the field.
+
+    Raised by the serializer, by the inputs and by a plugin's `generate`.
+    """
+
+    code = "invalid_value"
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class ModelError(VideoAPIError):
+    """The model could not be loaded or could not make the video; raised by plugins. HTTP 500."""
+
+    code = "model_error"
+
+
+class ModelCrashed(VideoAPIError):
+    """The model's process died; raised by the worker. HTTP 500; the next request starts a new process."""
+
+    code = "model_crashed"
+
+
+class EncodingError(VideoAPIError):
+    """ffmpeg is missing or failed, or the file is not what was asked for. HTTP 500."""
+
+    code = "encoding_failed"
+
+
+class WorkerLost(VideoAPIError):
+    """The worker that ran the generation died, twice; raised by the reaper. HTTP 500."""
+
+    code = "worker_lost"
+
+
+class Cancelled(VideoAPIError):
+    """The client no longer wants the video; raised by `progress` inside a plugin's `generate`."""
+
+    code = "cancelled"
+
+
+class ConfigurationError(VideoAPIError):
+    """A plugin or a model file is wrong; collected by the catalog and shown by `manage.py check`."""
+
+    code = "configuration_error"
+
+    def __init__(self, message: str, file: str = "") -> None:
+        super().__init__(message)
+        self.file = file
+        """The model file at fault, if it is one."""

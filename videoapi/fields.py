@@ -1,0 +1,58 @@
+"""Serializer fields that take a JSON type as it is: true is not 1, "12" is not 12, 12 is not "12"."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from typing import Any
+
+from rest_framework import serializers
+
+# All control characters but tab, line feed and carriage return.
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+DECIMAL = re.compile(r"\d{1,6}(\.\d{1,6})?", re.ASCII)
+
+
+class StrictCharField(serializers.CharField):
+    """A string, kept as it is: nothing is trimmed."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(trim_whitespace=False, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            raise serializers.ValidationError("Must be a string.")
+        if CONTROL.search(data):
+            raise serializers.ValidationError("Holds a control character.")
+        if not self.allow_blank and not data.strip():
+            raise serializers.ValidationError("Must not be blank.")
+        text: str = super().to_internal_value(data)
+        return text
+
+
+class StrictIntegerField(serializers.IntegerField):
+    """A JSON number without a fraction part."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if type(data) is not int:
+            raise serializers.ValidationError("Must be an integer.")
+        return data
+
+
+class StrictFloatField(serializers.FloatField):
+    """A JSON number. Infinity cannot come in: the parser refuses it, and 1e999 is checked here."""
+
+    def to_internal_value(self, data: Any) -> float:
+        if type(data) not in (int, float) or data != data or abs(data) > 1e308:
+            raise serializers.ValidationError("Must be a number.")
+        return float(data)
+
+
+class SecondsField(serializers.Field[Fraction, Any, Any, Any]):
+    """A duration: a decimal string as documented, or a JSON number."""
+
+    def to_internal_value(self, data: Any) -> Fraction:
+        text = str(data) if type(data) in (int, float) else data
+        if not isinstance(text, str) or not DECIMAL.fullmatch(text) or not Fraction(text):
+            raise serializers.ValidationError('Must be a positive decimal number of seconds, such as "2" or "1.5".')
+        return Fraction(text)

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from types import FrameType
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from videoapi.conf import Conf, get_conf
+from videoapi.engine.registry import get_catalog
+
+logger = logging.getLogger(__name__)
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+RESTART_SECONDS = 2.0
+
+
+class Command(BaseCommand):
+    help = "Run the web server and a worker until Ctrl-C. For one machine; on several, run them apart."
+    requires_migrations_checks = True
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        conf = get_conf()
+        self._stopping = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        commands = {
+            "web": [sys.executable, "-m", "gunicorn", "--config", "python:settings.gunicorn", "videoapi.wsgi"],
+            "worker": [sys.executable, sys.argv[0], "videoworker"],
+        }
+        children = {role: _start(role, command, conf) for role, command in commands.items()}
+        self._greet(conf)
+        while not self._stopping:
+            time.sleep(0.2)
+            if children["web"].poll() is not None:
+                break
+            if children["worker"].poll() is not None:
+                logger.error("the worker has ended with status %s; starting it anew", children["worker"].returncode)
+                time.sleep(RESTART_SECONDS)
+                children["worker"] = _start("worker", commands["worker"], conf)
+        _end(children.values(), conf.grace_seconds)
+        if not self._stopping:
+            raise CommandError(f"The web server has ended with status {children['web'].returncode}.")
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self._stopping = True
+
+    def _greet(self, conf: Conf) -> None:
+        url = f"http://{conf.bind}:{conf.port}"
+        names = [" = ".join((entry.spec.name, *entry.spec.aliases)) for entry in get_catalog()]
+        model = next(iter(get_catalog())).spec.name if names else "MODEL"
+        body = f'{{"model": "{model}", "prompt": "a red circle moving left to right on a white background"}}'
+        self.stdout.write(
+            f"\n  videoapi serves {url}\n"
+            f"  models: {', '.join(names) or 'none; see manage.py plugins'}\n"
+            f"  stop with Ctrl-C. Try:\n\n"
+            f"  curl {url}/video -H 'Content-Type: application/json' \\\n    -d '{body}'\n"
+        )
+        self.stdout.flush()
+
+
+def _start(role: str, command: list[str], conf: Conf) -> subprocess.Popen[bytes]:
+    """In a process group of its own, so that Ctrl-C reaches this supervisor alone and the end is in order."""
+    environment = os.environ | {"VIDEOAPI_ROLE": role, "BIND": conf.bind, "PORT": str(conf.port)}
+    return subprocess.Popen(command, env=environment, process_group=0, preexec_fn=_die_with_parent)
+
+
+def _die_with_parent() -> None:
+    # Even a supervisor that is killed leaves nothing running. Safe before exec: this process has one thread.
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _end(children: Any, grace: float) -> None:
+    for child in children:
+        if child.poll() is None:
+            child.terminate()
+    deadline = time.monotonic() + grace + 10
+    for child in children:
+        try:
+            child.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()

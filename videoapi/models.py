@@ -1,0 +1,201 @@
+"""The rows. A Generation is the truth about its job; the queue only delivers its id."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Self
+
+from django.db import models
+from django.db.models import F
+from django.utils import timezone
+
+from videoapi.exceptions import Cancelled, InvalidRequest, VideoAPIError
+
+
+class State(models.TextChoices):
+    """OpenAI's words for a video job, and two of our own at the end."""
+
+    QUEUED = "queued"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+UNFINISHED = (State.QUEUED, State.IN_PROGRESS)
+
+
+class GenerationQuerySet(models.QuerySet["Generation"]):
+    def finished(self) -> Self:
+        return self.exclude(state__in=UNFINISHED)
+
+    def stale(self, seconds: float) -> Self:
+        """Running, by a worker that has given no sign for that long."""
+        limit = timezone.now() - timedelta(seconds=seconds)
+        return self.filter(state=State.IN_PROGRESS, heartbeat_at__lt=limit)
+
+    def of_worker(self, worker: str) -> Self:
+        return self.filter(state=State.IN_PROGRESS, worker=worker)
+
+    def claim(self, pk: str, worker: str) -> Generation | None:
+        """Take a queued generation for `worker`; None when it is not queued any more or was cancelled."""
+        now = timezone.now()
+        taken = self.filter(pk=pk, state=State.QUEUED, cancel_requested=False).update(
+            state=State.IN_PROGRESS,
+            worker=worker,
+            attempt=F("attempt") + 1,
+            started_at=now,
+            heartbeat_at=now,
+        )
+        return self.get(pk=pk) if taken else None
+
+
+class Generation(models.Model):
+    """One request for a video, from its acceptance to its end.
+
+    State changes are compare-and-set: a method that returns False has changed nothing, because the generation has
+    been finished, taken back or given to another worker meanwhile.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    model = models.CharField(max_length=200)
+    prompt = models.TextField()
+    parameters = models.JSONField(help_text="Every other field of the request, as resolved.")
+    seed = models.PositiveBigIntegerField()
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    num_frames = models.PositiveIntegerField()
+    fps = models.PositiveIntegerField()
+    warnings = models.JSONField(default=list)
+    start_image = models.FileField(blank=True)
+    end_image = models.FileField(blank=True)
+
+    state = models.CharField(max_length=12, choices=State, default=State.QUEUED)
+    phase = models.CharField(max_length=20, blank=True)
+    step = models.PositiveIntegerField(default=0)
+    total_steps = models.PositiveIntegerField(default=0)
+    cancel_requested = models.BooleanField(default=False)
+    worker = models.CharField(max_length=100, blank=True)
+    attempt = models.PositiveSmallIntegerField(default=0)
+
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    timings = models.JSONField(default=dict, help_text="Seconds by phase.")
+
+    video = models.FileField(blank=True)
+    thumbnail = models.FileField(blank=True)
+    error_code = models.CharField(max_length=40, blank=True)
+    error_message = models.TextField(blank=True)
+    error_field = models.CharField(max_length=40, blank=True)
+
+    objects: ClassVar[models.Manager[Generation]] = GenerationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-created_at",)
+        indexes = (
+            models.Index(fields=("state", "heartbeat_at")),
+            models.Index(fields=("model", "state")),
+            models.Index(fields=("-created_at",)),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.id} ({self.state})"
+
+    @property
+    def is_finished(self) -> bool:
+        return self.state not in UNFINISHED
+
+    @property
+    def seconds(self) -> float:
+        """The video's duration."""
+        return self.num_frames / self.fps
+
+    def all_timings(self) -> dict[str, float]:
+        """Seconds of each phase, from the wait in the queue to the total."""
+        timings = dict(self.timings)
+        if self.started_at:
+            timings = {"queued": round((self.started_at - self.created_at).total_seconds(), 4), **timings}
+        if self.finished_at:
+            timings["total"] = round((self.finished_at - self.created_at).total_seconds(), 4)
+        return timings
+
+    def report(self, phase: str, step: int, total_steps: int) -> bool:
+        """Record progress, and that the worker is alive."""
+        return self._change(self._mine(), phase=phase, step=step, total_steps=total_steps, heartbeat_at=timezone.now())
+
+    def complete(self, *, video: str, thumbnail: str, timings: dict[str, float]) -> bool:
+        return self._change(
+            self._mine(),
+            state=State.COMPLETED,
+            phase="",
+            video=video,
+            thumbnail=thumbnail,
+            timings=timings,
+            finished_at=timezone.now(),
+        )
+
+    def fail(self, error: VideoAPIError, timings: dict[str, float] | None = None) -> bool:
+        """End with an error; one that is Cancelled ends it as cancelled."""
+        return self._change(
+            self._mine(),
+            state=State.CANCELLED if isinstance(error, Cancelled) else State.FAILED,
+            error_code=error.code,
+            error_message=error.message,
+            error_field=error.field if isinstance(error, InvalidRequest) else "",
+            timings=timings or {},
+            finished_at=timezone.now(),
+        )
+
+    def requeue(self, *, count_attempt: bool) -> bool:
+        """Back to the queue, from a worker that stops (its attempt does not count) or has died (it does)."""
+        return self._change(
+            self._mine(),
+            state=State.QUEUED,
+            worker="",
+            phase="",
+            step=0,
+            attempt=self.attempt if count_attempt else self.attempt - 1,
+        )
+
+    def request_cancel(self) -> None:
+        """Cancel at once while queued, at its next step while running."""
+        queued = type(self).objects.filter(pk=self.pk, state=State.QUEUED)
+        if not self._change(
+            queued, state=State.CANCELLED, cancel_requested=True, error_code=Cancelled.code, finished_at=timezone.now()
+        ):
+            type(self).objects.filter(pk=self.pk).update(cancel_requested=True)
+
+    def _mine(self) -> models.QuerySet[Generation]:
+        """This row while it still runs in this attempt of this worker."""
+        return type(self).objects.filter(pk=self.pk, state=State.IN_PROGRESS, worker=self.worker, attempt=self.attempt)
+
+    def _change(self, rows: models.QuerySet[Generation], **values: Any) -> bool:
+        if not rows.update(**values):
+            return False
+        for name, value in values.items():
+            setattr(self, name, value)
+        return True
+
+
+class Worker(models.Model):
+    """A videoworker process and when it was last alive."""
+
+    name = models.CharField(max_length=100, primary_key=True)
+    slots = models.JSONField(default=list, help_text="The models that each slot serves.")
+    started_at = models.DateTimeField(auto_now_add=True)
+    last_seen = models.DateTimeField()
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @classmethod
+    def live_since(cls, seconds: float) -> datetime:
+        """The earliest `last_seen` of a worker that counts as alive."""
+        return timezone.now() - timedelta(seconds=seconds)

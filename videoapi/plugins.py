@@ -1,0 +1,93 @@
+"""Finds the installed backend plugins. A broken one is recorded, and the others serve."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+
+import pluggy
+
+from videoapi import hookspecs
+from videoapi.exceptions import ConfigurationError
+from videoapi.modelfile import ModelFile
+from videoapi.types import ModelSpec, Pipeline
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plugin:
+    """One entry point of group `videoapi`, whether it works or not."""
+
+    name: str
+    """The backend's name, as model files write it."""
+    distribution: str
+    version: str
+    error: str = ""
+    """Why the plugin does not serve; empty when it does."""
+
+
+class Plugins:
+    """The installed plugins and the calls that the kernel makes to them."""
+
+    def __init__(self) -> None:
+        self._manager = pluggy.PluginManager(hookspecs.GROUP)
+        self._manager.add_hookspecs(hookspecs)
+        self._objects: dict[str, object] = {}
+        found = sorted(entry_points(group=hookspecs.GROUP), key=lambda point: point.name)
+        owners = Counter(point.name for point in found)
+        self.all = tuple(self._add(point, taken=owners[point.name] > 1) for point in found)
+
+    def working(self) -> list[Plugin]:
+        return [plugin for plugin in self.all if not plugin.error]
+
+    def find(self, name: str) -> Plugin | None:
+        return next((plugin for plugin in self.all if plugin.name == name), None)
+
+    def register_models(
+        self, plugin: Plugin, register: Callable[[ModelSpec], None], configs: Sequence[ModelFile]
+    ) -> None:
+        """Ask one plugin for its models."""
+        self._caller(plugin, "register_models")(register=register, configs=configs)
+
+    def load_model(self, plugin: Plugin, spec: ModelSpec) -> Pipeline:
+        """Have the model's own plugin load it, in this process."""
+        pipeline: Pipeline | None = self._caller(plugin, "load_model")(spec=spec)
+        if not isinstance(pipeline, Pipeline):
+            raise ConfigurationError(f"Plugin '{plugin.name}' loaded no pipeline for model '{spec.name}'.")
+        return pipeline
+
+    def _caller(self, plugin: Plugin, hook: str) -> pluggy.HookCaller:
+        others = [other for name, other in self._objects.items() if name != plugin.name]
+        return self._manager.subset_hook_caller(hook, remove_plugins=others)
+
+    def _add(self, point: EntryPoint, *, taken: bool) -> Plugin:
+        distribution = point.dist.name if point.dist else point.value
+        version = point.dist.version if point.dist else ""
+        error = ""
+        try:
+            if taken:
+                raise ConfigurationError(f"Several distributions offer a backend named '{point.name}'.")
+            self._register(point)
+        except (Exception, SystemExit) as problem:
+            # A stranger's module can raise anything while it is imported; the server goes on without it.
+            logger.exception("plugin %s of %s does not load", point.name, distribution)
+            error = f"{type(problem).__name__}: {problem}"
+        return Plugin(name=point.name, distribution=distribution, version=version, error=error)
+
+    def _register(self, point: EntryPoint) -> None:
+        plugin = point.load()
+        self._manager.register(plugin, point.name)
+        callers = self._manager.get_hookcallers(plugin) or []
+        unknown = [caller.name for caller in callers if not caller.has_spec()]
+        if unknown or not callers:
+            self._manager.unregister(plugin)
+            raise ConfigurationError(
+                f"There is no hook '{unknown[0]}'; the hooks are register_models and load_model."
+                if unknown
+                else "It implements no hook; mark its functions with @videoapi.hookimpl."
+            )
+        self._objects[point.name] = plugin

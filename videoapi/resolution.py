@@ -1,0 +1,125 @@
+"""From what a client sent and a model's spec to sizes, lengths and numbers. Raises InvalidRequest, changes nothing
+in silence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+from videoapi.exceptions import InvalidRequest
+from videoapi.types import Mode, ModelSpec
+
+Data = Mapping[str, Any]
+
+SIZE = re.compile(r"([1-9]\d{0,5})x([1-9]\d{0,5})", re.ASCII)
+
+
+def check_supported(data: Data, spec: ModelSpec) -> None:
+    """Refuse a field that the model has no use for."""
+    for field in sorted(spec.unsupported):
+        if field in data:
+            raise InvalidRequest(field, f"Model '{spec.name}' does not take '{field}'.")
+
+
+def check_mode(data: Data, spec: ModelSpec) -> None:
+    """Refuse images that the model cannot honour, and text alone where it needs an image."""
+    if "input_reference" in data and "start_image" in data:
+        raise InvalidRequest("input_reference", "'start_image' is the same thing; send one of them.")
+    start = next((field for field in ("start_image", "input_reference") if field in data), None)
+    if "end_image" in data and start is None:
+        raise InvalidRequest("end_image", "An end image needs a start image.")
+    mode: Mode = "first_and_last_frame" if "end_image" in data else "first_frame" if start else "text"
+    if mode in spec.modes:
+        return
+    takes = ", ".join(sorted(spec.modes))
+    field = "end_image" if "end_image" in data and "first_frame" in spec.modes else start or "start_image"
+    if mode == "text":
+        raise InvalidRequest(field, f"Model '{spec.name}' needs a start image. It takes: {takes}.")
+    raise InvalidRequest(field, f"Model '{spec.name}' cannot use it. It takes: {takes}.")
+
+
+def resolve_size(data: Data, spec: ModelSpec) -> tuple[int, int]:
+    """Width and height in pixels, on the model's multiple and within its limits."""
+    sides = {"width": data.get("width"), "height": data.get("height")}
+    if "size" in data:
+        match = SIZE.fullmatch(data["size"])
+        if match is None:
+            raise InvalidRequest("size", f"'{data['size']}' is not WIDTHxHEIGHT, such as 512x512.")
+        for side, text in zip(sides, match.groups(), strict=True):
+            if sides[side] not in (None, int(text)):
+                raise InvalidRequest("size", f"{data['size']} contradicts {side} {sides[side]}.")
+            sides[side] = int(text)
+    named = {side: "size" if "size" in data else side for side in sides}
+    width = sides["width"] or spec.defaults.width
+    height = sides["height"] or spec.defaults.height
+    limits = spec.limits
+    for side, value in (("width", width), ("height", height)):
+        if value > limits.max_side:
+            raise InvalidRequest(named[side], f"{side} {value} is over the {limits.max_side} pixels of '{spec.name}'.")
+    if width * height > limits.max_pixels:
+        field = "size" if "size" in data else "width" if "width" in data else "height"
+        raise InvalidRequest(
+            field, f"{width}x{height} is over the {limits.max_pixels} pixels in all of model '{spec.name}'."
+        )
+    for side, value in (("width", width), ("height", height)):
+        _check_multiple(named[side], (width, height), value, spec)
+    return width, height
+
+
+def resolve_length(data: Data, spec: ModelSpec) -> tuple[int, int]:
+    """Number of frames and frames per second; `seconds` decides one of them when it is sent."""
+    frames, fps, seconds = data.get("num_frames"), data.get("fps"), data.get("seconds")
+    if seconds is not None:
+        frames, fps = _from_seconds(frames, fps, seconds, spec)
+    frames, fps = frames or spec.defaults.num_frames, fps or spec.defaults.fps
+    if fps > spec.limits.max_fps:
+        raise InvalidRequest("fps", f"{fps} is over the {spec.limits.max_fps} frames per second of '{spec.name}'.")
+    if frames > spec.limits.max_frames:
+        field = "num_frames" if "num_frames" in data or seconds is None else "seconds"
+        raise InvalidRequest(field, f"{frames} frames are over the {spec.limits.max_frames} of model '{spec.name}'.")
+    return frames, fps
+
+
+def resolve_number(data: Data, field: str, default: float, limit: float) -> float:
+    """The field's value or the default, at most `limit`."""
+    value: float = data.get(field, default)
+    if value > limit:
+        raise InvalidRequest(field, f"{value:g} is over the limit of {limit:g}.")
+    return value
+
+
+def _from_seconds(frames: int | None, fps: int | None, seconds: Fraction, spec: ModelSpec) -> tuple[int, int]:
+    if frames is None:
+        fps = fps or spec.defaults.fps
+        frames = round(seconds * fps)
+        if frames < 1:
+            raise InvalidRequest("seconds", f"{float(seconds):g} seconds at {fps} fps are less than one frame.")
+        return frames, fps
+    if fps is None:
+        rate = frames / seconds
+        if rate.denominator != 1:
+            raise InvalidRequest(
+                "seconds", f"{frames} frames in {float(seconds):g} seconds are no whole number of frames per second."
+            )
+        return frames, int(rate)
+    if round(seconds * fps) != frames:
+        raise InvalidRequest(
+            "seconds", f"{float(seconds):g} seconds at {fps} fps are {round(seconds * fps)} frames, not {frames}."
+        )
+    return frames, fps
+
+
+def _check_multiple(field: str, size: tuple[int, int], value: int, spec: ModelSpec) -> None:
+    multiple = spec.size_multiple
+    if value % multiple == 0:
+        return
+    down = [max(multiple, side // multiple * multiple) for side in size]
+    up = [-(-side // multiple) * multiple for side in size]
+    near = " and ".join(dict.fromkeys(f"{w}x{h}" for w, h in (down, up)))
+    raise InvalidRequest(
+        field,
+        f"Model '{spec.name}' makes multiples of {multiple} pixels; the nearest sizes to "
+        f"{size[0]}x{size[1]} are {near}.",
+    )

@@ -1,0 +1,147 @@
+"""The data that kernel and plugins exchange. Nothing here imports Django, numpy or Pillow at run time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+Mode = Literal["text", "first_frame", "first_and_last_frame"]
+Phase = Literal["loading", "encoding prompt", "denoising", "decoding", "encoding", "storing"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Defaults:
+    """What a request that does not say gets. Sizes in pixels."""
+
+    width: int = 512
+    height: int = 512
+    num_frames: int = 16
+    fps: int = 8
+    num_inference_steps: int = 30
+    guidance_scale: float = 5.0
+    negative_prompt: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """The largest values that a model accepts; more is a 400 that names the limit."""
+
+    max_side: int = 2048
+    """Pixels of width and of height."""
+    max_pixels: int = 2048 * 2048
+    """Width times height."""
+    max_frames: int = 257
+    max_fps: int = 120
+    max_steps: int = 200
+    max_guidance_scale: float = 50.0
+    max_prompt_length: int = 4000
+    """Characters of the prompt and of the negative prompt."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FrameGrid:
+    """The frame counts that a model can make: `step` * k + `offset`. Wan: 4k + 1."""
+
+    step: int = 1
+    offset: int = 0
+
+    def next_up(self, num_frames: int) -> int:
+        """The smallest count on the grid that is at least `num_frames`."""
+        return num_frames + (self.offset - num_frames) % self.step
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelSpec:
+    """The light facts about a model: pure data, made without loading anything."""
+
+    name: str
+    """What clients name in `model`."""
+    aliases: tuple[str, ...] = ()
+    description: str = ""
+    modes: frozenset[Mode] = frozenset({"text"})
+    defaults: Defaults = field(default_factory=Defaults)
+    limits: Limits = field(default_factory=Limits)
+    size_multiple: int = 2
+    """Width and height must be multiples of this many pixels. At least 2: yuv420p has no odd sizes."""
+    frame_grid: FrameGrid = field(default_factory=FrameGrid)
+    """A request off the grid is generated at the next count up and trimmed by the kernel."""
+    unsupported: frozenset[str] = frozenset()
+    """Request fields that the model cannot honour, by their HTTP names: sending one is a 400."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """The plugin's own facts for `load_model`; the kernel does not read them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GenerationRequest:
+    """One validated request with every field resolved, in diffusers' words."""
+
+    prompt: str
+    negative_prompt: str
+    width: int
+    height: int
+    num_frames: int
+    """On the model's frame grid: the kernel trims what was not asked for."""
+    fps: int
+    num_inference_steps: int
+    guidance_scale: float
+    seed: int
+    start_image: Image | None = None
+    """RGB, already `width` by `height`."""
+    end_image: Image | None = None
+    """RGB, already `width` by `height`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Audio:
+    """Sound for the whole clip."""
+
+    samples: NDArray[np.float32]
+    """(samples, channels), in [-1, 1]."""
+    sample_rate: int
+    """Hz."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Clip:
+    """What a pipeline returns: frames, or the mp4 that a remote engine has encoded already."""
+
+    frames: Iterable[NDArray[Any]] | None = None
+    """RGB arrays (height, width, 3): uint8, or floating point in [0, 1]. Read once, as ffmpeg takes them."""
+    audio: Audio | None = None
+    file: Path | None = None
+    """An mp4 of the requested size, length and rate, which the kernel checks and remuxes. Deleted afterwards."""
+
+    def __post_init__(self) -> None:
+        if (self.frames is None) == (self.file is None):
+            raise TypeError("A Clip has either frames or a file.")
+
+
+class Progress(Protocol):
+    """The only channel from a plugin's `generate` back to the kernel.
+
+    Both methods raise Cancelled when the client has cancelled; let it pass through.
+    """
+
+    def step(self, done: int, total: int) -> None:
+        """Denoising step `done` of `total` is finished."""
+
+    def phase(self, name: Phase) -> None:
+        """The work enters this phase."""
+
+
+@runtime_checkable
+class Pipeline(Protocol):
+    """A loaded model. It may also have `close()`, called before its process ends."""
+
+    def generate(self, request: GenerationRequest, progress: Progress) -> Clip:
+        """Make the video.
+
+        Raises InvalidRequest (400) for a request that only the loaded model can judge, and ModelError (500).
+        """

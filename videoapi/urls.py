@@ -1,0 +1,21 @@
+"""The routes. LocalAI's are at the root, OpenAI's under /v1."""
+
+from django.contrib import admin
+from django.urls import path
+
+from videoapi.api import errors, files, health, models, video
+
+handler400 = errors.bad_request
+handler403 = errors.permission_denied
+handler404 = errors.page_not_found
+handler500 = errors.server_error
+
+urlpatterns = [
+    path("video", video.VideoView.as_view(), name="video"),
+    path("generated-videos/<str:name>", files.VideoFileView.as_view(), name="generated-video"),
+    path("thumbnails/<str:name>", files.ThumbnailView.as_view(), name="thumbnail"),
+    path("v1/models", models.ModelListView.as_view(), name="models"),
+    path("healthz", health.HealthView.as_view(), name="healthz"),
+    path("readyz", health.ReadyView.as_view(), name="readyz"),
+    path("admin/", admin.site.urls),
+]
