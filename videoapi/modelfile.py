@@ -19,8 +19,8 @@ class ModelFile:
 
     def __init__(self, path: Path, data: Mapping[str, Any]) -> None:
         self.path = path
-        self._values = dict(_flatten(data))
-        self._values.update(self._parse_options(self._values.pop("options", [])))
+        plain = {key: value for key, value in data.items() if key != "options"}
+        self._values = dict(_flatten(plain)) | dict(self._parse_options(data.get("options") or []))
         self._read: set[str] = set()
         self.name = self._required("name")
         self.backend = self._required("backend")

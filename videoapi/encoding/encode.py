@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -34,41 +34,52 @@ class VideoFormat:
 
 
 class Encoder:
-    """One mp4 in the making.
+    """One mp4 in the making, used in a `with` block.
 
-    Make it before the frames are ready: ffmpeg starts while the model still works.
+    Made before the frames are: a missing ffmpeg shows before the model works, and its start costs no time afterwards.
     """
 
     def __init__(
-        self,
-        path: Path,
-        video: VideoFormat,
-        executable: str,
-        *,
-        audio: Audio | None = None,
-        metadata: Mapping[str, Any] | None = None,
+        self, path: Path, video: VideoFormat, executable: str, metadata: Mapping[str, Any] | None = None
     ) -> None:
+        self._path = path
         self._video = video
-        self._audio_path: Path | None = None
-        stream = ffmpeg.input(
+        self._executable = executable
+        self._tags = _metadata_options(metadata)
+        frames = ffmpeg.input(
             "pipe:", format="rawvideo", pix_fmt="rgb24", s=f"{video.width}x{video.height}", r=video.fps
-        ).filter("scale", out_color_matrix="bt709", out_range="tv")
-        inputs, options = [stream], dict(VIDEO_OPTIONS)
-        if audio is not None:
-            self._audio_path = path.with_suffix(".f32le")
-            _as_float32(audio).tofile(self._audio_path)
-            inputs.append(
-                ffmpeg.input(str(self._audio_path), format="f32le", ar=audio.sample_rate, ac=audio.samples.shape[1])
-            )
-            options |= {"acodec": "aac", "audio_bitrate": "192k", "t": video.num_frames / video.fps}
-        options |= _metadata_options(metadata)
-        self._ffmpeg = FFmpeg(ffmpeg.output(*inputs, str(path), **options).overwrite_output(), executable)
+        )
+        # ffmpeg would convert with the matrix of standard definition, and an encoder's colour options yield to what
+        # its frames say, so the frames are converted and tagged here.
+        frames = (
+            frames.filter("scale", out_color_matrix="bt709", out_range="tv")
+            .filter("format", "yuv420p")
+            .filter("setparams", color_primaries="bt709", color_trc="bt709", colorspace="bt709", range="tv")
+        )
+        self._ffmpeg = FFmpeg(frames.output(str(path), **VIDEO_OPTIONS, **self._tags).overwrite_output(), executable)
 
-    def encode(self, frames: Iterator[NDArray[Any]]) -> None:
-        """Feed exactly the frames that were asked for; more are left unread.
+    def encode(self, clip: Clip) -> None:
+        """Write the whole clip; of its frames, exactly as many as were asked for.
 
-        Raises ModelError for frames that are missing, of the wrong shape, not finite, or all black.
+        Raises ModelError for frames that are missing, of the wrong shape, not finite, or all black, and EncodingError
+        for ffmpeg's own failures.
         """
+        if clip.file is not None:
+            self._ffmpeg.kill()
+            self._copy(clip.file)
+            return
+        self._write(iter(clip.frames or ()))
+        self._ffmpeg.finish()
+        if clip.audio is not None:
+            self._add_audio(clip.audio)
+
+    def __enter__(self) -> Encoder:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ffmpeg.kill()
+
+    def _write(self, frames: Iterator[NDArray[Any]]) -> None:
         count, brightest = 0, 0
         shape = (self._video.height, self._video.width, 3)
         for frame in islice(frames, self._video.num_frames):
@@ -83,27 +94,33 @@ class Encoder:
             raise ModelError(f"The model made {count} frames of {self._video.num_frames}.")
         if brightest <= BLACK:
             raise ModelError("Every frame is black; the model's numbers have probably overflowed.")
-        self._ffmpeg.finish()
 
-    def __enter__(self) -> Encoder:
-        return self
+    def _add_audio(self, audio: Audio) -> None:
+        samples, silent = self._path.with_suffix(".f32le"), self._path.with_suffix(".silent.mp4")
+        _as_float32(audio).tofile(samples)
+        self._path.rename(silent)
+        sound = ffmpeg.input(str(samples), format="f32le", ar=audio.sample_rate, ac=audio.samples.shape[1])
+        duration = self._video.num_frames / self._video.fps
+        self._copy(silent, sound, acodec="aac", audio_bitrate="192k", t=duration)
+        samples.unlink()
 
-    def __exit__(self, *error: Any) -> None:
-        self._ffmpeg.__exit__(*error)
-        if self._audio_path is not None:
-            self._audio_path.unlink(missing_ok=True)
+    def _copy(self, source: Path, *more: Any, **options: Any) -> None:
+        """Put an mp4's streams into ours as they are, with our tags, and delete it."""
+        picture = ffmpeg.input(str(source), format="mp4", protocol_whitelist="file")
+        options |= {"format": "mp4", "vcodec": "copy", "movflags": "+faststart", **self._tags}
+        stream = ffmpeg.output(picture, *more, str(self._path), **options).overwrite_output()
+        try:
+            FFmpeg(stream, self._executable).finish()
+        finally:
+            source.unlink(missing_ok=True)
 
 
-def encode_clip(
-    clip: Clip, path: Path, video: VideoFormat, executable: str, metadata: Mapping[str, Any] | None
-) -> None:
-    """Write the clip to `path`. What is not right about it raises ModelError or EncodingError."""
-    if clip.file is not None:
-        _remux(clip.file, path, executable, metadata)
-        return
-    assert clip.frames is not None
-    with Encoder(path, video, executable, audio=clip.audio, metadata=metadata) as encoder:
-        encoder.encode(iter(clip.frames))
+def trim(frames: Iterable[NDArray[Any]], made: int, wanted: int, *, keep_last: bool) -> Iterator[NDArray[Any]]:
+    """`wanted` of the `made` frames: the first ones or, where the last one must stay, an even choice of them."""
+    if not keep_last or wanted in (1, made):
+        return islice(frames, wanted)
+    chosen = {round(i * (made - 1) / (wanted - 1)) for i in range(wanted)}
+    return (frame for index, frame in enumerate(frames) if index in chosen)
 
 
 def to_uint8(frame: NDArray[Any], index: int) -> NDArray[np.uint8]:
@@ -129,21 +146,8 @@ VIDEO_OPTIONS: Mapping[str, Any] = {
     "preset": "veryfast",
     "crf": 18,
     "pix_fmt": "yuv420p",
-    "color_primaries": "bt709",
-    "color_trc": "bt709",
-    "colorspace": "bt709",
     "movflags": "+faststart",
 }
-
-
-def _remux(source: Path, path: Path, executable: str, metadata: Mapping[str, Any] | None) -> None:
-    options = {"format": "mp4", "c": "copy", "movflags": "+faststart"} | _metadata_options(metadata)
-    stream = ffmpeg.input(str(source), format="mp4", protocol_whitelist="file").output(str(path), **options)
-    try:
-        with FFmpeg(stream.overwrite_output(), executable) as process:
-            process.finish()
-    finally:
-        source.unlink(missing_ok=True)
 
 
 def _metadata_options(metadata: Mapping[str, Any] | None) -> dict[str, str]:

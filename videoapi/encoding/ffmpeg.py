@@ -7,7 +7,6 @@ import select
 import shutil
 import subprocess
 import tempfile
-from types import TracebackType
 from typing import Any
 
 import ffmpeg
@@ -38,7 +37,7 @@ def find_ffmpeg(configured: str) -> str:
 class FFmpeg:
     """Runs the command that ffmpeg-python built. Its standard error goes to a file, so a chatty run cannot block.
 
-    Leaving the `with` block by an exception kills the process.
+    End it with `finish` or `kill`.
     """
 
     def __init__(self, stream: Any, executable: str) -> None:
@@ -73,20 +72,18 @@ class FFmpeg:
         self._process.stdin.close()
         try:
             status = self._process.wait(STALL_SECONDS)
+            if status != 0:
+                raise self._failure()
         except subprocess.TimeoutExpired as error:
             raise EncodingError(f"ffmpeg did not end within {STALL_SECONDS:.0f} seconds.") from error
-        if status != 0:
-            raise self._failure()
+        finally:
+            self.kill()
 
-    def __enter__(self) -> FFmpeg:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def kill(self) -> None:
+        """End it whatever it does; nothing when it has ended already."""
         if self._process.poll() is None:
             self._process.kill()
-        self._process.wait()
+            self._process.wait()
         if self._process.stdin is not None:
             self._process.stdin.close()
         self._log.close()

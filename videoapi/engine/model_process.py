@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from typing import Any
 from PIL import Image
 
 from videoapi.catalog import load_catalog
-from videoapi.encoding import VideoFormat, encode_clip, find_ffmpeg
+from videoapi.encoding import Encoder, VideoFormat, find_ffmpeg, trim
 from videoapi.exceptions import Cancelled, InvalidRequest, ModelError, VideoAPIError
 from videoapi.types import GenerationRequest, Phase, Pipeline
 
@@ -100,10 +101,14 @@ def run_job(pipeline: Pipeline, job: dict[str, Any], channel: Channel) -> dict[s
     request = GenerationRequest(
         **job["request"], start_image=_open(job["start_image"]), end_image=_open(job["end_image"])
     )
-    executable = find_ffmpeg(job["ffmpeg"])
-    clip = pipeline.generate(request, reporter)
-    reporter.phase("encoding")
-    encode_clip(clip, Path(job["output"]), VideoFormat(**job["video"]), executable, job["metadata"])
+    video = VideoFormat(**job["video"])
+    with Encoder(Path(job["output"]), video, find_ffmpeg(job["ffmpeg"]), job["metadata"]) as encoder:
+        clip = pipeline.generate(request, reporter)
+        if clip.frames is not None:
+            frames = trim(clip.frames, request.num_frames, video.num_frames, keep_last=request.end_image is not None)
+            clip = replace(clip, frames=frames)
+        reporter.phase("encoding")
+        encoder.encode(clip)
     reporter.close()
     return reporter.timings
 

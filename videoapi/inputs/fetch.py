@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ipaddress
 import time
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
 from requests_hardened import Config, HTTPSession
 from requests_hardened.ip_filter import InvalidIPAddress
+from requests_hardened.ip_filter_adapter import IPFilterAdapter
 
 CONNECT_SECONDS, READ_SECONDS, TOTAL_SECONDS = 5.0, 10.0, 30.0
 MAX_REDIRECTS = 3
@@ -17,6 +21,17 @@ CHUNK = 64 * 1024
 
 class FetchError(Exception):
     """The URL cannot be fetched; the message is a clause for the client that names no address."""
+
+
+class GlobalAddressAdapter(IPFilterAdapter):  # type: ignore[misc]  # the library has no types
+    """requests-hardened's resolve-check-connect, with a stricter rule: globally reachable unicast only."""
+
+    def build_connection_pool_key_attributes(self, *args: Any, **kwargs: Any) -> Any:
+        host, pool = super().build_connection_pool_key_attributes(*args, **kwargs)
+        address = ipaddress.ip_address(host["host"].strip("[]"))
+        if not address.is_global or address.is_multicast or getattr(address, "is_site_local", False):
+            raise InvalidIPAddress(address)
+        return host, pool
 
 
 def fetch(url: str, max_bytes: int, *, allow_private: bool) -> bytes:
@@ -36,18 +51,25 @@ def fetch(url: str, max_bytes: int, *, allow_private: bool) -> bytes:
     )
     deadline = time.monotonic() + TOTAL_SECONDS
     with HTTPSession(config) as session:
+        if not allow_private:
+            session.mount("http://", GlobalAddressAdapter(is_https_proto=False))
+            session.mount("https://", GlobalAddressAdapter(is_https_proto=True))
         session.trust_env = False
         session.max_redirects = MAX_REDIRECTS
         try:
-            with session.get(url, stream=True, headers={"Accept": "image/*"}) as response:
+            # Images are compressed already; another encoding could only be a bomb.
+            headers = {"Accept": "image/*", "Accept-Encoding": "identity"}
+            with session.get(url, stream=True, headers=headers) as response:
                 if response.status_code != 200:
                     raise FetchError(f"answered with HTTP {response.status_code}")
+                if response.headers.get("Content-Encoding", "identity") != "identity":
+                    raise FetchError("answered with a content encoding")
                 return _read(response, max_bytes, deadline)
         except InvalidIPAddress as error:
             raise FetchError("is on an address that this server does not fetch from") from error
         except requests.TooManyRedirects as error:
             raise FetchError(f"redirects more than {MAX_REDIRECTS} times") from error
-        except (requests.RequestException, UnicodeError, ValueError) as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise FetchError("could not be fetched") from error
 
 
@@ -67,7 +89,8 @@ def _check(url: str) -> None:
 
 def _read(response: requests.Response, max_bytes: int, deadline: float) -> bytes:
     data = bytearray()
-    for chunk in response.iter_content(CHUNK):
+    # What has arrived, not a full chunk: a source that sends a byte a second must meet the deadline too.
+    while chunk := response.raw.read1(CHUNK):
         data += chunk
         if len(data) > max_bytes:
             raise FetchError(f"is larger than {max_bytes} bytes")

@@ -1,0 +1,42 @@
+# Every target sets up what it needs. PORT, BIND and the variables in the README change how `make serve` serves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PROJECTS := pyproject.toml plugins/diffusers/pyproject.toml plugins/starter/pyproject.toml
+LOCAL := -e plugins/diffusers -e plugins/starter
+
+.PHONY: serve test lint unit bench clean
+
+serve: $(VENV)/serve
+	$(BIN)/python manage.py migrate --verbosity 0
+	@exec $(BIN)/python manage.py serve
+
+test: lint unit
+
+lint: $(VENV)/test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python manage.py check --fail-level WARNING
+
+unit: $(VENV)/test
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/test
+	$(BIN)/python -m tests.benchmarks.overhead
+	$(BIN)/python -m tests.benchmarks.startup
+
+clean:
+	rm -rf $(VENV) build dist db.sqlite3* media/videos media/thumbnails media/inputs media/scratch
+
+$(VENV)/serve: $(PROJECTS) constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt -e . $(LOCAL)
+	touch $@
+
+$(VENV)/test: $(PROJECTS) constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt -e ".[dev]" $(LOCAL)
+	touch $@ $(VENV)/serve

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.distributions import write_distribution
+from tests.server import Server
+
+STRICT = os.environ.get("VIDEOAPI_TEST_STRICT") == "1"
+
+
+def need(program: str, package: str) -> str:
+    """The program's path; skips the test with a reason when it is missing, or fails it where nothing may be skipped."""
+    path = shutil.which(program)
+    if path is None:
+        (pytest.fail if STRICT else pytest.skip)(f"needs {program}: apt-get install {package}")
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def faulty_plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the backend `faulty` and one that does not import."""
+    folder = tmp_path_factory.mktemp("plugins")
+    sources = Path(__file__).parent / "plugins"
+    write_distribution(folder, "videoapi-faulty", "faulty", (sources / "faulty.py").read_text())
+    write_distribution(folder, "videoapi-broken", "broken", (sources / "broken.py").read_text())
+    return folder
+
+
+@pytest.fixture
+def clean_catalog() -> Iterator[None]:
+    """The catalog is built anew in the test and after it."""
+    from videoapi.engine.registry import get_catalog
+
+    get_catalog.cache_clear()
+    yield
+    get_catalog.cache_clear()
+
+
+@pytest.fixture
+def faulty(faulty_plugins: Path, clean_catalog: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The backend `faulty`, in this process and in model processes."""
+    monkeypatch.syspath_prepend(str(faulty_plugins))
+    monkeypatch.setenv("PYTHONPATH", str(faulty_plugins))
+    yield
+    sys.modules.pop("faulty", None)
+
+
+@pytest.fixture
+def configure(settings: Any, tmp_path: Path) -> Callable[..., Any]:
+    """Change keys of settings.VIDEOAPI; scratch and media are the test's own from the start."""
+    from videoapi.conf import get_conf
+
+    settings.MEDIA_ROOT = str(tmp_path / "media")
+    base = {**settings.VIDEOAPI, "scratch_dir": tmp_path / "media" / "scratch", "models_dir": tmp_path / "models"}
+    (tmp_path / "models").mkdir(exist_ok=True)
+
+    def change(**values: Any) -> Any:
+        settings.VIDEOAPI = {**base, **values}
+        return dataclasses.replace(get_conf())
+
+    change()
+    return change
+
+
+@pytest.fixture(scope="module")
+def faulty_server(tmp_path_factory: pytest.TempPathFactory, faulty_plugins: Path) -> Iterator[Server]:
+    """A real server with the faulty models."""
+    with Server(tmp_path_factory.mktemp("server"), faulty_plugins, VIDEOAPI_PRELOAD="faulty-good") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def starter_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A real server with the real starter model, loaded."""
+    with Server(tmp_path_factory.mktemp("starter"), VIDEOAPI_FETCH_PRIVATE="1") as server:
+        server.wait_until(lambda: "starter is loaded" in server.log, "the starter to load", seconds=120)
+        yield server

@@ -1,0 +1,3 @@
+"""A plugin that does not import."""
+
+raise ImportError("no module named 'left_pad'")

@@ -1,0 +1,104 @@
+"""A backend whose models fail in every way that a model can. Its frames cost nothing, so the tests are fast."""
+
+import ctypes
+import os
+import signal
+import time
+
+import videoapi
+
+KINDS = (
+    "good",
+    "raise",
+    "segfault",
+    "kill",
+    "exit",
+    "nan",
+    "black",
+    "short",
+    "wrong-size",
+    "refuse",
+    "model-error",
+    "slow",
+    "deaf",
+    "noisy",
+    "load-error",
+    "load-crash",
+)
+
+
+@videoapi.hookimpl
+def register_models(register, configs):
+    for kind in KINDS:
+        register(
+            videoapi.ModelSpec(
+                name=f"faulty-{kind}",
+                modes=frozenset({"text", "first_frame", "first_and_last_frame"}),
+                defaults=videoapi.Defaults(width=64, height=48, num_frames=5, fps=5, num_inference_steps=4),
+                limits=videoapi.Limits(max_frames=1000),
+                frame_grid=videoapi.FrameGrid(step=4, offset=1),
+                size_multiple=16,
+            )
+        )
+
+
+@videoapi.hookimpl
+def load_model(spec):
+    kind = spec.name.removeprefix("faulty-")
+    if kind == "load-error":
+        raise videoapi.ModelError("The weights are missing.")
+    if kind == "load-crash":
+        os.abort()
+    return FaultyPipeline(kind)
+
+
+class FaultyPipeline:
+    def __init__(self, kind):
+        self.kind = kind
+
+    def generate(self, request, progress):
+        import numpy as np
+
+        progress.phase("denoising")
+        steps = request.num_inference_steps
+        for step in range(steps):
+            if self.kind in ("slow", "deaf"):
+                time.sleep(0.1)
+            if self.kind == "deaf":
+                continue
+            progress.step(step + 1, steps)
+            if step == steps // 2:
+                fail(self.kind)
+        progress.phase("decoding")
+        count = request.num_frames - 2 if self.kind == "short" else request.num_frames
+        height = request.height // 2 if self.kind == "wrong-size" else request.height
+        frames = []
+        for index in range(count):
+            frame = np.full((height, request.width, 3), (40 * index + request.seed) % 200 + 20, np.uint8)
+            if self.kind == "nan":
+                frame = np.full(frame.shape, np.nan, np.float32)
+            if self.kind == "black":
+                frame = np.zeros_like(frame)
+            frames.append(frame)
+        if request.start_image is not None:
+            frames[0] = np.asarray(request.start_image)
+        if request.end_image is not None:
+            frames[-1] = np.asarray(request.end_image)
+        return videoapi.Clip(frames=iter(frames))
+
+
+def fail(kind):
+    if kind == "raise":
+        raise RuntimeError("cannot read /secret/path/weights.bin")
+    if kind == "segfault":
+        ctypes.string_at(0)
+    if kind == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if kind == "exit":
+        os._exit(3)
+    if kind == "refuse":
+        raise videoapi.InvalidRequest("prompt", "This model has read enough of it.")
+    if kind == "model-error":
+        raise videoapi.ModelError("The numbers do not add up.")
+    if kind == "noisy":
+        print("x" * 200_000)

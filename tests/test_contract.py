@@ -1,0 +1,79 @@
+"""The contract of plugins: light, complete, and what the documentation says."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import videoapi
+
+ROOT = Path(__file__).parent.parent
+
+
+def run_python(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def test_importing_the_contract_imports_neither_django_nor_anything_heavy() -> None:
+    loaded = run_python("import sys, videoapi; print(*sys.modules)").split()
+    assert not {"django", "numpy", "PIL", "torch", "diffusers", "yaml"} & set(loaded)
+
+
+def test_registering_all_models_imports_neither_torch_nor_django() -> None:
+    loaded = run_python(
+        "import sys, pathlib; from videoapi.catalog import load_catalog; "
+        "assert list(load_catalog(pathlib.Path('settings/models'))); print(*sys.modules)"
+    ).split()
+    assert not {"django", "torch", "diffusers", "transformers"} & set(loaded)
+
+
+def test_the_web_and_the_worker_import_no_torch() -> None:
+    loaded = run_python(
+        "import sys, os; os.environ['DJANGO_SETTINGS_MODULE'] = 'settings.dev'; import django; django.setup(); "
+        "import videoapi.urls, videoapi.engine.worker; from videoapi.engine.registry import get_catalog; "
+        "get_catalog(); print(*sys.modules)"
+    ).split()
+    assert not {"torch", "diffusers", "transformers"} & set(loaded)
+
+
+def test_everything_exported_exists() -> None:
+    assert all(hasattr(videoapi, name) for name in videoapi.__all__)
+
+
+@pytest.mark.parametrize(
+    ("grid", "asked", "made"),
+    [
+        ((1, 0), 7, 7),
+        ((4, 1), 1, 1),
+        ((4, 1), 2, 5),
+        ((4, 1), 16, 17),
+        ((4, 1), 17, 17),
+        ((8, 1), 24, 25),
+        ((2, 0), 5, 6),
+    ],
+)
+def test_a_frame_grid_rounds_up(grid: tuple[int, int], asked: int, made: int) -> None:
+    assert videoapi.FrameGrid(step=grid[0], offset=grid[1]).next_up(asked) == made
+
+
+def test_a_clip_has_frames_or_a_file() -> None:
+    with pytest.raises(TypeError, match="either frames or a file"):
+        videoapi.Clip()
+    with pytest.raises(TypeError, match="either frames or a file"):
+        videoapi.Clip(frames=[], file=Path("x.mp4"))
+
+
+def test_the_documented_plugin_has_under_forty_lines() -> None:
+    source = documented_plugin()
+    assert len(source.splitlines()) < 40
+
+
+def documented_plugin() -> str:
+    """The Python source in plugins/README.md."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "plugins" / "README.md").read_text(), re.DOTALL)
+    assert len(blocks) == 1
+    return str(blocks[0])
