@@ -88,7 +88,12 @@ class Server:
                 stderr=log,
                 start_new_session=True,
             )
-        self.wait_until(lambda: self.get("/readyz").status == 200, "the server to be ready")
+        try:
+            ready = urllib.request.Request(f"{self.url}/readyz")
+            self.wait_until(lambda: send(ready, timeout=2).status == 200, "the server to be ready")
+        except BaseException:
+            self.stop()
+            raise
 
     def stop(self, number: int = signal.SIGINT) -> int:
         if self.process.poll() is None:
@@ -123,9 +128,9 @@ class Server:
         return find_processes(f"PORT={self.port}")
 
 
-def send(request: urllib.request.Request) -> Answer:
+def send(request: urllib.request.Request, timeout: float = 300) -> Answer:
     try:
-        with urllib.request.urlopen(request, timeout=300) as response:
+        with urllib.request.urlopen(request, timeout=timeout) as response:
             return Answer(response.status, response.headers, response.read())
     except urllib.error.HTTPError as error:
         with error:

@@ -31,15 +31,17 @@ class Plugin:
 
 
 class Plugins:
-    """The installed plugins and the calls that the kernel makes to them."""
+    """The installed plugins, or `only` one of them, and the calls that the kernel makes to them."""
 
-    def __init__(self) -> None:
+    def __init__(self, only: str | None = None) -> None:
         self._manager = pluggy.PluginManager(hookspecs.GROUP)
         self._manager.add_hookspecs(hookspecs)
         self._objects: dict[str, object] = {}
-        found = sorted(entry_points(group=hookspecs.GROUP), key=lambda point: point.name)
+        found = [point for point in entry_points(group=hookspecs.GROUP) if only in (None, point.name)]
         owners = Counter(point.name for point in found)
-        self.all = tuple(self._add(point, taken=owners[point.name] > 1) for point in found)
+        self.all = tuple(
+            self._add(point, taken=owners[point.name] > 1) for point in sorted(found, key=lambda point: point.name)
+        )
 
     def working(self) -> list[Plugin]:
         return [plugin for plugin in self.all if not plugin.error]

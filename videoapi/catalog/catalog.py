@@ -139,10 +139,13 @@ class Catalog:
         self.problems.append(Problem(message=message, hint=hint, serious=serious))
 
 
-def load_catalog(models_dir: Path) -> Catalog:
-    """Find the plugins, read the model files and ask every plugin for its models."""
+def load_catalog(models_dir: Path, only: str | None = None) -> Catalog:
+    """Find the plugins, read the model files and ask every plugin for its models.
+
+    With `only`, no other plugin than that is imported: a model's process has no use for the others.
+    """
     files, errors = read_model_files(models_dir)
-    catalog = Catalog(Plugins(), files)
+    catalog = Catalog(Plugins(only), files)
     for error in errors:
         catalog.problems.append(Problem(message=error.message, hint=f"Edit the file in {models_dir.name}/."))
     return catalog

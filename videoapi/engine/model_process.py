@@ -1,6 +1,6 @@
 """The model's process: loads one model and runs one job at a time. No Django here.
 
-Started by the worker as `python -m videoapi.engine.model_process FD MODEL MODELS_DIR`.
+Started by the worker as `python -m videoapi.engine.model_process FD PLUGIN MODEL MODELS_DIR`.
 """
 
 from __future__ import annotations
@@ -135,14 +135,14 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def main(descriptor: int, model: str, models_dir: Path) -> None:
+def main(descriptor: int, plugin: str, model: str, models_dir: Path) -> None:
     _die_with_parent()
     logging.basicConfig(
         level=logging.INFO, format=f"%(asctime)s model   %(levelname)-7s [{model}] %(message)s", stream=sys.stderr
     )
     channel = Channel(Connection(descriptor))
     try:
-        pipeline = load_catalog(models_dir).load_model(model)
+        pipeline = load_catalog(models_dir, only=plugin).load_model(model)
     except Exception as error:
         _send_error(channel, error)
         return
@@ -160,4 +160,4 @@ def main(descriptor: int, model: str, models_dir: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
+    main(int(sys.argv[1]), sys.argv[2], sys.argv[3], Path(sys.argv[4]))

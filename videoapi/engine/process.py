@@ -30,12 +30,13 @@ class ModelProcess:
     The process dies with the thread that starts it, so that thread must live as long as it is needed.
     """
 
-    def __init__(self, model: str, models_dir: Path, *, cancel_seconds: float) -> None:
+    def __init__(self, plugin: str, model: str, models_dir: Path, *, cancel_seconds: float) -> None:
         self.model = model
         self._cancel_seconds = cancel_seconds
         self._loaded = False
         self._connection, theirs = multiprocessing.Pipe()
-        command = [sys.executable, "-m", "videoapi.engine.model_process", str(theirs.fileno()), model, str(models_dir)]
+        arguments = (str(theirs.fileno()), plugin, model, str(models_dir))
+        command = [sys.executable, "-m", "videoapi.engine.model_process", *arguments]
         # Its own process group: a Ctrl-C in the terminal is for the supervisor, which stops everything in order.
         # What a library prints goes to the log.
         self._process = subprocess.Popen(

@@ -14,6 +14,7 @@ import videoapi
 from videoapi.conf import Conf
 from videoapi.encoding import VideoFormat
 from videoapi.engine.process import Message, ModelProcess
+from videoapi.engine.registry import get_catalog
 from videoapi.engine.storage import copy_input, delete_inputs, publish
 from videoapi.engine.tasks import deliver
 from videoapi.exceptions import VideoAPIError
@@ -64,8 +65,9 @@ class Slot:
     def preload(self, model: str) -> None:
         """Load a model before anyone asks for it. A failure is logged; a request will meet it again."""
         try:
-            self._open(model).load(lambda message: time.monotonic() > self.stop_at, self._conf.load_seconds)
-            logger.info("%s is loaded", model)
+            name = get_catalog().find(model).spec.name
+            self._open(name).load(lambda message: time.monotonic() > self.stop_at, self._conf.load_seconds)
+            logger.info("%s is loaded", name)
         except VideoAPIError as error:
             logger.error("%s cannot be loaded: %s", model, error.message)
 
@@ -104,7 +106,10 @@ class Slot:
         if self._process is not None and (self._process.model != model or not self._process.is_alive):
             self.close()
         if self._process is None:
-            self._process = ModelProcess(model, self._conf.models_dir, cancel_seconds=self._conf.cancel_seconds)
+            entry = get_catalog().find(model)
+            self._process = ModelProcess(
+                entry.plugin.name, model, self._conf.models_dir, cancel_seconds=self._conf.cancel_seconds
+            )
         return self._process
 
     def _job(self, generation: Generation, folder: Path, output: Path, video: VideoFormat) -> Message:

@@ -11,6 +11,8 @@ from types import FrameType
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 
 from videoapi.conf import Conf, get_conf
 from videoapi.engine.registry import get_catalog
@@ -23,10 +25,10 @@ RESTART_SECONDS = 2.0
 
 class Command(BaseCommand):
     help = "Run the web server and a worker until Ctrl-C. For one machine; on several, run them apart."
-    requires_migrations_checks = True
 
     def handle(self, *args: Any, **options: Any) -> None:
         conf = get_conf()
+        _check_migrations()
         self._stopping = False
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
@@ -63,6 +65,12 @@ class Command(BaseCommand):
             f"  curl {url}/video -H 'Content-Type: application/json' \\\n    -d '{body}'\n"
         )
         self.stdout.flush()
+
+
+def _check_migrations() -> None:
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        raise CommandError("The database is not up to date. Run: manage.py migrate")
 
 
 def _start(role: str, command: list[str], conf: Conf) -> subprocess.Popen[bytes]:

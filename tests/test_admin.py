@@ -1,0 +1,78 @@
+"""The admin, looked at through Django's client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from tests import generations
+from videoapi.exceptions import ModelError
+from videoapi.models import Generation, Worker
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("faulty")]
+
+
+@pytest.fixture(autouse=True)
+def files(configure: Callable[..., Any]) -> None:
+    """Media of the test's own."""
+
+
+def page(admin_client: Client, path: str) -> str:
+    response = admin_client.get(f"/admin/videoapi/{path}")
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def test_the_list_shows_state_prompt_and_progress(admin_client: Client) -> None:
+    generations.make(prompt="<script>alert(1)</script> " + "long " * 40)
+    row = Generation.objects.claim(str(Generation.objects.get().pk), "host:1/0")
+    assert row is not None
+    row.report("denoising", 3, 12)
+    html = page(admin_client, "generation/")
+    assert "In Progress" in html
+    assert '<progress max="12" value="3"></progress> denoising 3 of 12' in html
+    assert "<script>alert(1)" not in html
+    assert "…" in html
+
+
+def test_a_failed_generation_shows_why(admin_client: Client) -> None:
+    pk = generations.make().pk
+    row = Generation.objects.claim(str(pk), "host:1/0")
+    assert row is not None
+    row.fail(ModelError("The numbers do not add up."))
+    html = page(admin_client, f"generation/{pk}/change/")
+    assert "model_error: The numbers do not add up." in html
+    assert "<video" not in html
+
+
+def test_a_completed_generation_shows_player_parameters_and_timings(admin_client: Client) -> None:
+    pk = generations.make(seed=4711).pk
+    row = Generation.objects.claim(str(pk), "host:1/0")
+    assert row is not None
+    row.complete(video="videos/x.mp4", thumbnail="thumbnails/x.jpg", timings={"denoising": 1.25})
+    html = page(admin_client, f"generation/{pk}/change/")
+    assert f'<video src="/generated-videos/{pk}.mp4" controls' in html
+    assert "<th>seed</th><td>4711</td>" in html
+    assert "<th>denoising</th><td>1.25</td>" in html
+    assert f'src="/thumbnails/{pk}.jpg"' in page(admin_client, "generation/")
+
+
+def test_nothing_can_be_added_changed_or_deleted(admin_client: Client) -> None:
+    pk = generations.make().pk
+    for path in ("generation/add/", f"generation/{pk}/delete/", "worker/add/"):
+        assert admin_client.get(f"/admin/videoapi/{path}").status_code == 403
+    assert admin_client.post(f"/admin/videoapi/generation/{pk}/change/", {"prompt": "x"}).status_code == 403
+
+
+def test_workers_are_listed(admin_client: Client) -> None:
+    Worker.objects.create(name="host:42", slots=["*"], last_seen=timezone.now())
+    assert "host:42" in page(admin_client, "worker/")
+
+
+def test_a_stranger_must_log_in(client: Client) -> None:
+    response = client.get("/admin/videoapi/generation/")
+    assert (response.status_code, response["Location"].split("?")[0]) == (302, "/admin/login/")

@@ -1,0 +1,93 @@
+"""What people see: the video plays and seeks in Chromium, and the admin shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import need
+from tests.server import Server
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+USER, PASSWORD = "operator", "not-a-secret"
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Any]:
+    chromium = need("chromium", "chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        yield browser.new_page(viewport={"width": 1280, "height": 900})
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def video(faulty_server: Server) -> Any:
+    """A video with a seed that paints, of two seconds."""
+    request = {"model": "faulty-good", "prompt": "anything", "size": "320x240", "seconds": "2", "fps": 10, "seed": 3}
+    return faulty_server.post(request).json
+
+
+def test_the_video_plays_and_seeks(page: Any, faulty_server: Server, video: Any) -> None:
+    ranges = []
+    page.on("response", lambda response: ranges.append(response.status) if ".mp4" in response.url else None)
+    page.goto(f"{faulty_server.url}/healthz")
+    state = page.evaluate(
+        """async (url) => {
+            const video = document.createElement('video');
+            video.muted = true;
+            video.src = url;
+            document.body.append(video);
+            await video.play();
+            const event = (name) => new Promise((done) => video.addEventListener(name, done, {once: true}));
+            await event('timeupdate');
+            const played = video.currentTime;
+            video.pause();
+            const seeked = event('seeked');
+            video.currentTime = 1.5;
+            await seeked;
+            return {
+                ready: video.readyState, width: video.videoWidth, height: video.videoHeight,
+                duration: video.duration, played, position: video.currentTime,
+            };
+        }""",
+        faulty_server.url + video["data"][0]["url"],
+    )
+    assert state["ready"] >= 2  # HAVE_CURRENT_DATA
+    assert (state["width"], state["height"], state["duration"]) == (320, 240, 2)
+    assert state["played"] > 0
+    assert state["position"] == 1.5
+    assert 206 in ranges
+
+
+def test_the_admin_shows_the_generation_and_plays_it(
+    page: Any, faulty_server: Server, video: Any, tmp_path: Path
+) -> None:
+    faulty_server.environment |= {"DJANGO_SUPERUSER_PASSWORD": PASSWORD}
+    faulty_server.manage("createsuperuser", "--noinput", "--username", USER, "--email", "operator@example.com")
+    page.goto(f"{faulty_server.url}/admin/videoapi/generation/")
+    page.fill("#id_username", USER)
+    page.fill("#id_password", PASSWORD)
+    page.click("input[type=submit]")
+    assert page.locator("td.field-state").first.inner_text() == "Completed"
+    assert page.evaluate("document.querySelector('td.field-preview img, th.field-preview img').naturalWidth") == 320
+    page.screenshot(path=tmp_path / "list.png")
+    page.goto(f"{faulty_server.url}/admin/videoapi/generation/{video['id']}/change/")
+    page.wait_for_function("document.querySelector('video').readyState >= 1")
+    assert page.evaluate("document.querySelector('video').videoWidth") == 320
+    assert "seed" in page.inner_text("#content")
+    page.screenshot(path=tmp_path / "generation.png")

@@ -1,0 +1,45 @@
+"""`manage.py check` and `manage.py plugins`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+
+from videoapi.checks import check_catalog, check_settings
+from videoapi.engine.registry import get_catalog
+
+pytestmark = pytest.mark.usefixtures("faulty")
+
+
+def test_a_broken_plugin_and_an_ignored_key_are_warnings_with_a_way_out(configure: Callable[..., Any]) -> None:
+    folder: Path = configure().models_dir
+    (folder / "wan.yaml").write_text(
+        "name: wan\nbackend: diffusers\nlow_vram: true\nparameters: {model: a/b}\n"
+        "diffusers: {pipeline_type: WanPipeline}\n"
+    )
+    get_catalog.cache_clear()
+    messages = {message.id: message for message in check_catalog(None)}
+    assert messages["videoapi.W001"].msg.startswith("Plugin 'broken' of videoapi-broken does not load: ImportError")
+    assert messages["videoapi.W001"].hint == "pip install --force-reinstall videoapi-broken"
+    assert messages["videoapi.W002"].msg == "wan.yaml: 'low_vram' is not honoured."
+
+
+def test_wrong_settings_are_errors(configure: Callable[..., Any], settings: Any) -> None:
+    configure(ffmpeg="/nonexistent", preload=("nobody",))
+    assert [message.id for message in check_settings(None)] == ["videoapi.E002", "videoapi.W003"]
+    settings.VIDEOAPI = {**settings.VIDEOAPI, "colour": "red"}
+    assert [message.id for message in check_settings(None)] == ["videoapi.E001"]
+
+
+def test_the_plugins_are_listed_with_models_modes_and_faults(
+    configure: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    call_command("plugins")
+    out = capsys.readouterr().out
+    assert "starter  (videoapi-starter 0.1.0)" in out
+    assert "starter (also video-model): first_and_last_frame, first_frame, text" in out
+    assert "does not load: ImportError: no module named 'left_pad'" in out

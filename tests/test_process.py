@@ -1,0 +1,169 @@
+"""Real model processes: started, talked to, cancelled, killed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.server import find_processes
+from tests.videos import read
+from videoapi.engine.process import Message, ModelProcess
+from videoapi.exceptions import Cancelled, InvalidRequest, ModelCrashed, ModelError
+
+pytestmark = pytest.mark.usefixtures("faulty")
+
+
+class Listener:
+    """Keeps what the process says, silence too; asks to cancel from the first message of kind `cancel_at` on."""
+
+    def __init__(self, cancel_at: str = "") -> None:
+        self.messages: list[Message] = []
+        self.cancel_at = cancel_at
+
+    def __call__(self, message: Message | None) -> bool:
+        self.messages.append(message or {"kind": "silence"})
+        return any(message["kind"] == self.cancel_at for message in self.messages)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., ModelProcess]]:
+    started = []
+
+    def start(kind: str, cancel_seconds: float = 5.0) -> ModelProcess:
+        process = ModelProcess("faulty", f"faulty-{kind}", tmp_path, cancel_seconds=cancel_seconds)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+
+
+def job(folder: Path, steps: int = 4, frames: int = 5) -> Message:
+    return {
+        "request": {
+            "prompt": "anything",
+            "negative_prompt": "",
+            "width": 64,
+            "height": 48,
+            "num_frames": 5,
+            "fps": 5,
+            "num_inference_steps": steps,
+            "guidance_scale": 5.0,
+            "seed": 1,
+        },
+        "start_image": None,
+        "end_image": None,
+        "output": str(folder / "video.mp4"),
+        "video": {"width": 64, "height": 48, "num_frames": frames, "fps": 5},
+        "ffmpeg": "",
+        "metadata": None,
+    }
+
+
+def pid_of(process: ModelProcess) -> int:
+    return process._process.pid
+
+
+def test_a_job_reports_phases_and_steps_and_makes_the_file(start: Any, tmp_path: Path) -> None:
+    process, listener = start("good"), Listener()
+    process.load(listener, 30)
+    done = process.generate(job(tmp_path), listener, 30)
+    phases = [message["phase"] for message in listener.messages if message["kind"] == "phase"]
+    steps = [(message["done"], message["total"]) for message in listener.messages if message["kind"] == "step"]
+    assert phases == ["denoising", "decoding", "encoding"]
+    assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert set(done["timings"]) == {"generating", "denoising", "decoding", "encoding"}
+    assert len(read((tmp_path / "video.mp4").read_bytes()).frames) == 5
+
+
+def test_the_model_stays_warm_between_jobs(start: Any, tmp_path: Path) -> None:
+    process = start("good")
+    process.load(Listener(), 30)
+    pids = set()
+    for _ in range(3):
+        process.generate(job(tmp_path), Listener(), 30)
+        pids.add(pid_of(process))
+    assert len(pids) == 1
+    assert process.is_alive
+
+
+def test_a_cancel_stops_at_the_next_step_and_keeps_the_process(start: Any, tmp_path: Path) -> None:
+    process, listener = start("slow"), Listener(cancel_at="step")
+    process.load(Listener(), 30)
+    with pytest.raises(Cancelled):
+        process.generate(job(tmp_path, steps=50), listener, 60)
+    steps = [message["done"] for message in listener.messages if message["kind"] == "step"]
+    assert max(steps) < 6
+    process.generate(job(tmp_path, steps=1), Listener(), 30)
+    assert process.is_alive
+
+
+def test_a_model_that_does_not_heed_a_cancel_is_killed(start: Any, tmp_path: Path) -> None:
+    process = start("deaf", cancel_seconds=0.5)
+    process.load(Listener(), 30)
+    with pytest.raises(Cancelled, match="by force"):
+        process.generate(job(tmp_path, steps=300), Listener(cancel_at="silence"), 60)
+    assert not process.is_alive
+
+
+def test_a_job_that_takes_too_long_is_ended(start: Any, tmp_path: Path) -> None:
+    process = start("slow")
+    process.load(Listener(), 30)
+    with pytest.raises(ModelError, match="took longer than 1 seconds"):
+        process.generate(job(tmp_path, steps=300), Listener(), 1)
+    assert not process.is_alive
+
+
+def test_a_model_that_cannot_be_loaded_says_why(start: Any) -> None:
+    with pytest.raises(ModelError, match="The weights are missing"):
+        start("load-error").load(Listener(), 30)
+    with pytest.raises(ModelCrashed, match="SIGABRT"):
+        start("load-crash").load(Listener(), 30)
+
+
+def test_a_plugins_refusal_keeps_its_field(start: Any, tmp_path: Path) -> None:
+    process = start("refuse")
+    process.load(Listener(), 30)
+    with pytest.raises(InvalidRequest) as error:
+        process.generate(job(tmp_path), Listener(), 30)
+    assert error.value.field == "prompt"
+
+
+def test_closing_ends_the_process(start: Any) -> None:
+    process = start("good")
+    process.load(Listener(), 30)
+    process.close()
+    assert not process.is_alive
+
+
+def test_the_process_dies_with_the_one_that_started_it(tmp_path: Path) -> None:
+    marker = f"TEST_MARKER={tmp_path.name}-{os.getpid()}"
+    name, _, value = marker.partition("=")
+    code = (
+        "import pathlib, time; from videoapi.engine.process import ModelProcess\n"
+        f"process = ModelProcess('faulty', 'faulty-slow', pathlib.Path({str(tmp_path)!r}), cancel_seconds=5)\n"
+        "process.load(lambda message: False, 30)\n"
+        "print('ready', flush=True)\n"
+        f"process.generate({job(tmp_path, steps=1000)!r}, lambda message: False, 600)\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, env={**os.environ, name: value}, text=True
+    )
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == "ready\n"
+    assert len(find_processes(marker)) >= 2
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    end = time.monotonic() + 10
+    while find_processes(marker) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert find_processes(marker) == []
