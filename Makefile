@@ -8,8 +8,7 @@ LOCAL := -e plugins/diffusers -e plugins/starter
 .PHONY: serve test lint unit bench clean
 
 serve: $(VENV)/serve
-	$(BIN)/python manage.py migrate --verbosity 0
-	@exec $(BIN)/python manage.py serve
+	@exec $(BIN)/python manage.py serve --migrate
 
 test: lint unit
 

@@ -36,8 +36,11 @@ class Answer:
 class Server:
     """Starts on entering and stops on leaving; `log` holds what it printed."""
 
-    def __init__(self, folder: Path, plugins: Path | None = None, **environment: str) -> None:
+    def __init__(
+        self, folder: Path, plugins: Path | None = None, python: Path | str = sys.executable, **environment: str
+    ) -> None:
         self.folder = folder
+        self.python = str(python)
         self.media = folder / "media"
         self.port = find_free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -68,7 +71,7 @@ class Server:
 
     def manage(self, *arguments: str) -> str:
         done = subprocess.run(
-            [sys.executable, "manage.py", *arguments],
+            [self.python, "manage.py", *arguments],
             cwd=ROOT,
             env=self.environment,
             capture_output=True,
@@ -81,7 +84,7 @@ class Server:
     def start(self) -> None:
         with self._log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "manage.py", "serve"],
+                [self.python, "manage.py", "serve"],
                 cwd=ROOT,
                 env=self.environment,
                 stdout=log,

@@ -127,5 +127,5 @@ def test_a_taken_port_ends_the_server_with_a_reason(server: Server) -> None:
 
 
 def test_without_migrations_it_says_what_to_do(server: Server) -> None:
-    with pytest.raises(AssertionError, match="Run: manage.py migrate"):
+    with pytest.raises(AssertionError, match=r"Run: manage\.py migrate"):
         server.start()

@@ -13,6 +13,8 @@ from django.utils.safestring import SafeString
 
 from videoapi.models import Generation, Worker
 
+admin.site.site_header = admin.site.site_title = "videoapi"
+
 
 class ReadOnlyAdmin(admin.ModelAdmin[Any]):
     """Rows are written by the engine alone."""
@@ -84,8 +86,9 @@ class GenerationAdmin(ReadOnlyAdmin):
         return f"{row.width}x{row.height}, {row.num_frames} at {row.fps} fps"
 
     @admin.display(description="seconds")
-    def total(self, row: Generation) -> float | None:
-        return row.all_timings().get("total")
+    def total(self, row: Generation) -> str:
+        seconds = row.all_timings().get("total")
+        return "–" if seconds is None else f"{seconds:.1f}"
 
     @admin.display(description="error")
     def error(self, row: Generation) -> str:

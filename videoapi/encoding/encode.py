@@ -146,6 +146,8 @@ VIDEO_OPTIONS: Mapping[str, Any] = {
     "preset": "veryfast",
     "crf": 18,
     "pix_fmt": "yuv420p",
+    # Start on the first frames instead of gathering ten and more: a short clip is done sooner, at the same size.
+    "x264-params": "rc-lookahead=4:sync-lookahead=0",
     "movflags": "+faststart",
 }
 

@@ -42,7 +42,7 @@ def test_a_local_folder_says_itself_what_it_is(tmp_path: Path) -> None:
 
 def test_a_hub_id_needs_its_pipeline_type_until_it_is_downloaded() -> None:
     file = make_file(parameters={"model": "Wan-AI/Wan2.1-T2V-1.3B-Diffusers"})
-    with pytest.raises(ConfigurationError, match="'diffusers.pipeline_type' is needed"):
+    with pytest.raises(ConfigurationError, match=r"'diffusers\.pipeline_type' is needed"):
         build_spec(file)
     data = {"parameters": {"model": "Wan-AI/Wan2.1-T2V-1.3B-Diffusers"}, "diffusers": {"pipeline_type": "WanPipeline"}}
     spec = build_spec(make_file(**data))
@@ -102,7 +102,7 @@ def test_a_file_that_cannot_be_served_says_why(data: Any, message: str) -> None:
 
 
 def test_a_folder_that_is_no_model_says_so(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="without a readable model_index.json"):
+    with pytest.raises(ConfigurationError, match=r"without a readable model_index\.json"):
         build_spec(make_file(parameters={"model": str(tmp_path)}))
 
 

@@ -14,6 +14,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 from diffusers import WanImageToVideoPipeline, WanPipeline
 from PIL import Image
+
 from training import clips, judge, processes
 from training.check_autoencoder import psnr
 from training.export import build_pipeline

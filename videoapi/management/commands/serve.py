@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 import time
+from argparse import ArgumentParser
 from types import FrameType
 from typing import Any
 
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
@@ -26,9 +28,15 @@ RESTART_SECONDS = 2.0
 class Command(BaseCommand):
     help = "Run the web server and a worker until Ctrl-C. For one machine; on several, run them apart."
 
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--migrate", action="store_true", help="bring the database up to date first")
+
     def handle(self, *args: Any, **options: Any) -> None:
         conf = get_conf()
-        _check_migrations()
+        if _needs_migrations():
+            if not options["migrate"]:
+                raise CommandError("The database is not up to date. Run: manage.py migrate")
+            call_command("migrate", verbosity=0)
         self._stopping = False
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
@@ -67,10 +75,9 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
-def _check_migrations() -> None:
+def _needs_migrations() -> bool:
     executor = MigrationExecutor(connection)
-    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        raise CommandError("The database is not up to date. Run: manage.py migrate")
+    return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
 
 
 def _start(role: str, command: list[str], conf: Conf) -> subprocess.Popen[bytes]:
