@@ -6,12 +6,15 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.distributions import write_distribution
 from tests.server import Server
+
+if TYPE_CHECKING:
+    from videoapi.engine.slot import Slot
 
 STRICT = os.environ.get("VIDEOAPI_TEST_STRICT") == "1"
 
@@ -68,6 +71,16 @@ def configure(settings: Any, tmp_path: Path) -> Callable[..., Any]:
 
     change()
     return change
+
+
+@pytest.fixture
+def slot(configure: Callable[..., Any]) -> Iterator[Slot]:
+    """A slot with its own scratch folder, and a short patience with models that do not heed a cancel."""
+    from videoapi.engine.slot import Slot
+
+    made = Slot("host:1/0", configure(cancel_seconds=0.5))
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="module")

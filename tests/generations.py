@@ -1,9 +1,15 @@
-"""Submits generations for tests of the engine."""
+"""Submits generations for tests of the engine, and looks at what became of them."""
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from django.core.files.storage import default_storage
+from django.db import connections
 from PIL.Image import Image
 
 from videoapi.engine.submit import submit
@@ -28,3 +34,27 @@ def make(model: str = "faulty-good", *, frames: int = 5, image: Image | None = N
         }
     )
     return submit(model, request, frames, [])
+
+
+def stored_files() -> list[str]:
+    root = Path(default_storage.location)
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+
+
+def in_thread(work: Callable[[], Any]) -> threading.Thread:
+    def run() -> None:
+        try:
+            work()
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+def until(condition: Callable[[], Any], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from tests.images import base64_of, data_uri, plain
+from tests.images import base64_of, data_uri, encode, plain
 from tests.server import Server
 from tests.videos import read
 
@@ -93,12 +94,19 @@ def test_size_and_length_fields(faulty_server: Server, fields: dict[str, Any], e
 
 
 @pytest.mark.parametrize("field", ["start_image", "input_reference"])
-@pytest.mark.parametrize("encode", [base64_of, data_uri])
-def test_an_image_reaches_the_model_at_the_videos_size(faulty_server: Server, field: str, encode: Any) -> None:
-    body = faulty_server.post({**GOOD, field: encode(plain("red", 640, 480))}).json
+@pytest.mark.parametrize("wrap", [base64_of, data_uri])
+def test_an_image_reaches_the_model_at_the_videos_size(faulty_server: Server, field: str, wrap: Any) -> None:
+    body = faulty_server.post({**GOOD, field: wrap(plain("red", 640, 480))}).json
     frames = read(faulty_server.get(body["data"][0]["url"]).body).frames
     assert np.abs(frames[0].astype(int) - (255, 0, 0)).max() < 12
     assert body["warnings"] == []
+
+
+def test_an_image_of_several_megabytes_is_accepted(faulty_server: Server) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (900, 1200, 3), dtype=np.uint8)
+    image = encode(Image.fromarray(noise))
+    assert len(image) > 3_000_000
+    assert faulty_server.post({**GOOD, "start_image": base64_of(image)}).status == 200
 
 
 def test_first_and_last_image_are_the_first_and_the_last_frame_also_off_the_grid(faulty_server: Server) -> None:

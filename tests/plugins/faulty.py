@@ -22,6 +22,7 @@ KINDS = (
     "slow",
     "deaf",
     "noisy",
+    "load-slow",
     "load-error",
     "load-crash",
 )
@@ -47,6 +48,8 @@ def load_model(spec):
     kind = spec.name.removeprefix("faulty-")
     if kind == "load-error":
         raise videoapi.ModelError("The weights are missing.")
+    if kind == "load-slow":
+        time.sleep(30)
     if kind == "load-crash":
         os.abort()
     return FaultyPipeline(kind)

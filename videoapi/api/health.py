@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db import DatabaseError
+from django.db import Error as DatabaseFailure
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -29,7 +29,7 @@ class ReadyView(APIView):
             workers = list(alive.values_list("name", flat=True))
             if not workers:
                 reasons.append("No worker is alive; start one with 'manage.py videoworker'.")
-        except DatabaseError:
+        except DatabaseFailure:
             reasons.append("The database does not answer.")
         models = [entry.spec.name for entry in catalog]
         if not models:

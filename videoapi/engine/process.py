@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import multiprocessing
+import os
 import signal
 import subprocess
 import sys
@@ -54,9 +56,15 @@ class ModelProcess:
 
     def load(self, listen: Callable[[Message | None], bool], seconds: float) -> None:
         """Wait until the model is loaded. Raises ModelError, ModelCrashed or Cancelled."""
-        if not self._loaded:
+        if self._loaded:
+            return
+        try:
             self._converse(listen, seconds, "Loading the model")
-            self._loaded = True
+        except BaseException:
+            # It may still be on its way out; the next request starts another one.
+            self.kill()
+            raise
+        self._loaded = True
 
     def generate(self, job: Message, listen: Callable[[Message | None], bool], seconds: float) -> Message:
         """Run one job and return its last message.
@@ -77,8 +85,13 @@ class ModelProcess:
             self.kill()
 
     def kill(self) -> None:
+        """End the process at once, with whatever it has started."""
         self._process.kill()
         self._process.wait()
+        self._connection.close()
+        # It leads a group of its own: an ffmpeg that waits for frames must not outlive it.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def _converse(self, listen: Callable[[Message | None], bool], seconds: float, what: str) -> Message:
         deadline, kill_at = time.monotonic() + seconds, float("inf")
@@ -88,8 +101,14 @@ class ModelProcess:
                 return message
             if message is not None and message["kind"] == "error":
                 raise _error_from(message)
+            try:
+                unwanted = listen(message)
+            except BaseException:
+                # What the job still says would be taken for the next job's.
+                self.kill()
+                raise
             now = time.monotonic()
-            if listen(message) and kill_at == float("inf"):
+            if unwanted and kill_at == float("inf"):
                 kill_at = now + self._cancel_seconds
                 self._send({"kind": "cancel"})
             if now > kill_at:
@@ -120,8 +139,9 @@ class ModelProcess:
         try:
             status = self._process.wait(CLOSE_SECONDS)
         except subprocess.TimeoutExpired:
-            self.kill()
             return ModelCrashed("The model's process closed its connection.")
+        finally:
+            self.kill()
         if status >= 0:
             return ModelCrashed(f"The model's process ended with status {status}.")
         name = signal.Signals(-status).name

@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 
-from django.db import transaction
 from django.utils import timezone
 from django_tasks import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
 from videoapi.conf import Conf
 from videoapi.engine.storage import delete_inputs
-from videoapi.engine.tasks import deliver, run_generation
+from videoapi.engine.tasks import requeue, run_generation
 from videoapi.exceptions import WorkerLost
 from videoapi.models import Generation, Worker
 
@@ -28,17 +27,10 @@ def reap(conf: Conf) -> None:
         if generation.attempt >= conf.max_attempts:
             if generation.fail(WorkerLost(f"The worker died, {generation.attempt} times.")):
                 delete_inputs(generation)
-        else:
-            _requeue(generation)
+        elif requeue(generation, count_attempt=True):
+            logger.warning("generation %s goes back to the queue: its worker has died", generation.pk)
         _close_deliveries(generation)
     Worker.objects.filter(last_seen__lt=timezone.now() - FORGET).delete()
-
-
-def _requeue(generation: Generation) -> None:
-    with transaction.atomic():
-        if generation.requeue(count_attempt=True):
-            deliver(generation)
-            logger.warning("generation %s goes back to the queue: its worker has died", generation.pk)
 
 
 def _close_deliveries(generation: Generation) -> None:

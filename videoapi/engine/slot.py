@@ -10,13 +10,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from django.db import Error as DatabaseFailure
+from django.db import close_old_connections
+
 import videoapi
 from videoapi.conf import Conf
 from videoapi.encoding import VideoFormat
 from videoapi.engine.process import Message, ModelProcess
 from videoapi.engine.registry import get_catalog
 from videoapi.engine.storage import copy_input, delete_inputs, publish
-from videoapi.engine.tasks import deliver
+from videoapi.engine.tasks import requeue
 from videoapi.exceptions import VideoAPIError
 from videoapi.models import Generation
 
@@ -49,8 +52,8 @@ class Slot:
         try:
             self._generate(generation, folder)
         except HandedBack:
-            self._hand_back(generation)
-            self.kill()
+            if requeue(generation, count_attempt=False):
+                logger.warning("generation %s goes back to the queue: this worker stops", generation.pk)
         except VideoAPIError as error:
             logger.warning("generation %s: %s: %s", generation.pk, error.code, error.message)
             generation.fail(error)
@@ -66,8 +69,10 @@ class Slot:
         """Load a model before anyone asks for it. A failure is logged; a request will meet it again."""
         try:
             name = get_catalog().find(model).spec.name
-            self._open(name).load(lambda message: time.monotonic() > self.stop_at, self._conf.load_seconds)
+            self._open(name).load(self._stop_preload, self._conf.load_seconds)
             logger.info("%s is loaded", name)
+        except HandedBack:
+            logger.info("%s is not loaded: this worker stops", model)
         except VideoAPIError as error:
             logger.error("%s cannot be loaded: %s", model, error.message)
 
@@ -77,11 +82,11 @@ class Slot:
             self._process.close()
             self._process = None
 
-    def kill(self) -> None:
-        """End the model's process at once."""
-        if self._process is not None:
-            self._process.kill()
-            self._process = None
+    def _stop_preload(self, message: Message | None) -> bool:
+        """Nobody waits for a preload, so it has no grace."""
+        if self.stop_at != float("inf"):
+            raise HandedBack
+        return False
 
     def _generate(self, generation: Generation, folder: Path) -> None:
         monitor = Monitor(generation, self)
@@ -143,11 +148,6 @@ class Slot:
             "software": f"videoapi {videoapi.__version__}",
         }
 
-    def _hand_back(self, generation: Generation) -> None:
-        if generation.requeue(count_attempt=False):
-            deliver(generation)
-            logger.warning("generation %s goes back to the queue: this worker stops", generation.pk)
-
 
 class Monitor:
     """Listens to the model process for one generation: writes progress and heartbeats, reads the wish to cancel."""
@@ -178,5 +178,10 @@ class Monitor:
 
     def _write(self) -> None:
         self._written = time.monotonic()
-        ours = self._generation.report(self._phase, self._step, self._total)
-        self._unwanted = not ours or Generation.objects.filter(pk=self._generation.pk, cancel_requested=True).exists()
+        rows = Generation.objects.filter(pk=self._generation.pk, cancel_requested=True)
+        try:
+            self._unwanted = not self._generation.report(self._phase, self._step, self._total) or rows.exists()
+        except DatabaseFailure:
+            # A long generation outlives a short outage; a long one makes the row stale, and it is run again.
+            logger.exception("the progress of generation %s could not be written", self._generation.pk)
+            close_old_connections()

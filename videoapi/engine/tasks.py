@@ -6,6 +6,7 @@ import hashlib
 from contextvars import ContextVar
 from typing import Protocol
 
+from django.db import transaction
 from django_tasks import task
 
 from videoapi.models import Generation
@@ -31,6 +32,15 @@ def run_generation(generation_id: str) -> None:
 def deliver(generation: Generation) -> None:
     """Put the generation's id into its model's queue."""
     run_generation.using(queue_name=queue_name(generation.model)).enqueue(str(generation.pk))
+
+
+def requeue(generation: Generation, *, count_attempt: bool) -> bool:
+    """Take a running generation back into the queue; False when it does not run in its attempt any more."""
+    with transaction.atomic():
+        if not generation.requeue(count_attempt=count_attempt):
+            return False
+        deliver(generation)
+        return True
 
 
 def queue_name(model: str) -> str:

@@ -9,7 +9,8 @@ from collections import defaultdict
 from collections.abc import Callable
 from uuid import UUID
 
-from django.db import DatabaseError, close_old_connections, connections
+from django.db import Error as DatabaseFailure
+from django.db import close_old_connections, connections
 
 from videoapi.engine.changes import ChangeFeed
 from videoapi.models import Generation
@@ -77,7 +78,7 @@ class Waiter:
                         for event in self._events.get(pk, ()):
                             event.set()
                 feed.wait(IDLE_SECONDS)
-            except DatabaseError:
+            except DatabaseFailure:
                 logger.exception("the database failed")
                 close_old_connections()
                 time.sleep(IDLE_SECONDS)

@@ -10,7 +10,8 @@ import threading
 import time
 from types import FrameType
 
-from django.db import DatabaseError, close_old_connections, connections
+from django.db import Error as DatabaseFailure
+from django.db import close_old_connections, connections
 from django.utils import timezone
 from django_tasks_db.management.commands.db_worker import Worker as Deliveries
 
@@ -60,7 +61,7 @@ class SlotThread(threading.Thread):
                     self._deliveries.run()
                     if self._deliveries.running:
                         feed.wait(IDLE_SECONDS)
-                except DatabaseError:
+                except DatabaseFailure:
                     logger.exception("the database failed; trying again in %.0f s", BACKOFF_SECONDS)
                     close_old_connections()
                     time.sleep(BACKOFF_SECONDS)
@@ -91,6 +92,7 @@ def run_worker(conf: Conf) -> None:
     for thread in threads:
         thread.start()
     logger.info("worker %s serves %s", name, " and ".join(conf.slots))
+    _keep_house(name, conf)
     while not stopping.wait(conf.heartbeat_seconds):
         if not all(thread.is_alive() for thread in threads):
             logger.error("a slot has ended; the worker stops so that its supervisor starts it anew")
@@ -112,6 +114,6 @@ def _keep_house(name: str, conf: Conf) -> None:
             create_defaults={"last_seen": timezone.now(), "slots": list(conf.slots)},
         )
         reap(conf)
-    except DatabaseError:
+    except DatabaseFailure:
         logger.exception("the database failed")
         close_old_connections()

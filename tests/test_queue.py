@@ -1,29 +1,23 @@
-"""From an accepted request to a finished row, with real rows, model processes and files."""
+"""The queue around the slots: submitting, claiming, reaping, waiting."""
 
 from __future__ import annotations
 
 import sqlite3
-import threading
 import time
-import uuid
-from collections.abc import Callable, Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.files.storage import default_storage
-from django.db import OperationalError, connection, connections
+from django.db import OperationalError, connection
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 from PIL import Image
 
 from tests import generations
-from videoapi.engine import slot as slot_module
+from tests.generations import in_thread, stored_files, until
 from videoapi.engine.changes import ChangeFeed
 from videoapi.engine.reaper import reap
 from videoapi.engine.slot import Slot
-from videoapi.engine.submit import submit
 from videoapi.engine.tasks import queue_name
 from videoapi.engine.wait import Waiter
 from videoapi.exceptions import ModelError
@@ -32,35 +26,11 @@ from videoapi.models import Generation, State, Worker
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("faulty")]
 
 
-@pytest.fixture
-def slot(configure: Callable[..., Any]) -> Iterator[Slot]:
-    made = Slot("host:1/0", configure(cancel_seconds=0.5))
-    yield made
-    made.kill()
-
-
-def stored_files() -> list[str]:
-    root = Path(default_storage.location)
-    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
-
-
-def in_thread(work: Callable[[], Any]) -> threading.Thread:
-    def run() -> None:
-        try:
-            work()
-        finally:
-            connections.close_all()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread
-
-
-def until(condition: Callable[[], Any], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
+def make_stale(generation: Generation, attempt: int) -> None:
+    long_ago = timezone.now() - timedelta(hours=1)
+    Generation.objects.filter(pk=generation.pk).update(
+        state=State.IN_PROGRESS, worker="dead:1/0", attempt=attempt, started_at=long_ago, heartbeat_at=long_ago
+    )
 
 
 def test_submitting_stores_the_row_the_image_and_the_delivery(configure: Any) -> None:
@@ -81,105 +51,6 @@ def test_a_submission_that_fails_leaves_nothing(configure: Any, monkeypatch: pyt
         generations.make(image=Image.new("RGB", (64, 48), "red"))
     assert not Generation.objects.exists()
     assert stored_files() == []
-
-
-def test_a_generation_is_completed_with_video_thumbnail_and_timings(slot: Slot) -> None:
-    generation = generations.make(image=Image.new("RGB", (64, 48), "red"))
-    slot.run(str(generation.pk))
-    generation.refresh_from_db()
-    assert generation.state == State.COMPLETED
-    assert stored_files() == [f"thumbnails/{generation.pk}.jpg", f"videos/{generation.pk}.mp4"]
-    assert {"queued", "loading", "denoising", "encoding", "storing", "total"} <= generation.all_timings().keys()
-
-
-def test_a_second_delivery_of_one_id_does_nothing(slot: Slot) -> None:
-    generation = generations.make()
-    slot.run(str(generation.pk))
-    slot.run(str(generation.pk))
-    generation.refresh_from_db()
-    assert (generation.state, generation.attempt) == (State.COMPLETED, 1)
-
-
-def test_an_unknown_id_does_nothing(slot: Slot) -> None:
-    slot.run(str(uuid.uuid4()))
-
-
-def test_another_model_takes_the_slot_and_the_first_process_ends(slot: Slot) -> None:
-    first, second = generations.make("faulty-good"), generations.make("faulty-noisy")
-    slot.run(str(first.pk))
-    process = slot._process
-    assert process is not None
-    slot.run(str(second.pk))
-    assert not process.is_alive
-    assert Generation.objects.filter(state=State.COMPLETED).count() == 2
-
-
-def test_a_queued_generation_is_cancelled_at_once_and_never_run(slot: Slot) -> None:
-    generation = generations.make()
-    generation.request_cancel()
-    slot.run(str(generation.pk))
-    generation.refresh_from_db()
-    assert (generation.state, generation.attempt) == (State.CANCELLED, 0)
-
-
-def test_a_running_generation_is_cancelled_at_its_next_step(slot: Slot) -> None:
-    generation = generations.make("faulty-slow", num_inference_steps=200, image=Image.new("RGB", (64, 48)))
-    thread = in_thread(lambda: slot.run(str(generation.pk)))
-    until(lambda: Generation.objects.get(pk=generation.pk).step > 0)
-    running = Generation.objects.get(pk=generation.pk)
-    assert (running.state, running.phase, running.total_steps) == (State.IN_PROGRESS, "denoising", 200)
-    running.request_cancel()
-    thread.join(20)
-    generation.refresh_from_db()
-    assert generation.state == State.CANCELLED
-    assert slot._process is not None
-    assert slot._process.is_alive
-    assert stored_files() == []
-
-
-def test_a_worker_that_must_stop_hands_the_generation_back_without_counting_the_attempt(slot: Slot) -> None:
-    generation = generations.make("faulty-slow", num_inference_steps=200)
-    thread = in_thread(lambda: slot.run(str(generation.pk)))
-    until(lambda: Generation.objects.get(pk=generation.pk).step > 0)
-    slot.stop_at = 0
-    thread.join(20)
-    generation.refresh_from_db()
-    assert (generation.state, generation.attempt, generation.worker) == (State.QUEUED, 0, "")
-    assert DBTaskResult.objects.ready().count() == 2
-
-
-def test_a_worker_that_was_given_up_cannot_overwrite(slot: Slot, monkeypatch: pytest.MonkeyPatch) -> None:
-    generation = generations.make()
-    original = slot_module.publish
-
-    def publish_after_the_row_is_taken_away(*arguments: Any) -> bool:
-        Generation.objects.filter(pk=generation.pk).update(worker="other:2/0", attempt=2)
-        return original(*arguments)
-
-    monkeypatch.setattr(slot_module, "publish", publish_after_the_row_is_taken_away)
-    slot.run(str(generation.pk))
-    generation.refresh_from_db()
-    assert (generation.state, generation.worker) == (State.IN_PROGRESS, "other:2/0")
-    assert stored_files() == []
-
-
-def test_a_failure_of_the_workers_own_is_an_error_without_details(slot: Slot, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*arguments: Any) -> bool:
-        raise OSError("/secret/path: disk full")
-
-    monkeypatch.setattr(slot_module, "publish", fail)
-    generation = generations.make()
-    slot.run(str(generation.pk))
-    generation.refresh_from_db()
-    assert (generation.state, generation.error_code) == (State.FAILED, "internal_error")
-    assert "secret" not in generation.error_message
-
-
-def make_stale(generation: Generation, attempt: int) -> None:
-    long_ago = timezone.now() - timedelta(hours=1)
-    Generation.objects.filter(pk=generation.pk).update(
-        state=State.IN_PROGRESS, worker="dead:1/0", attempt=attempt, started_at=long_ago, heartbeat_at=long_ago
-    )
 
 
 def test_a_dead_workers_generation_is_run_once_more(slot: Slot, configure: Any) -> None:
@@ -301,9 +172,3 @@ def test_sqlite_is_in_wal_mode() -> None:
     with connection.cursor() as cursor:
         assert cursor.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
     assert sqlite3.sqlite_version_info >= (3, 35)
-
-
-def test_submit_is_what_the_view_uses() -> None:
-    from videoapi.api import video
-
-    assert video.submit is submit

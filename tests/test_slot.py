@@ -1,0 +1,160 @@
+"""A slot runs a generation: completed, cancelled, handed back, failed, with real model processes and files."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+from django_tasks_db.models import DBTaskResult
+from PIL import Image
+
+from tests import generations
+from tests.generations import in_thread, stored_files, until
+from tests.videos import read
+from videoapi.engine import slot as slot_module
+from videoapi.engine.slot import Slot
+from videoapi.models import Generation, State
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("faulty")]
+
+
+def test_a_generation_is_completed_with_video_thumbnail_and_timings(slot: Slot) -> None:
+    generation = generations.make(image=Image.new("RGB", (64, 48), "red"))
+    slot.run(str(generation.pk))
+    generation.refresh_from_db()
+    assert generation.state == State.COMPLETED
+    assert stored_files() == [f"thumbnails/{generation.pk}.jpg", f"videos/{generation.pk}.mp4"]
+    assert {"queued", "loading", "denoising", "encoding", "storing", "total"} <= generation.all_timings().keys()
+
+
+def test_a_second_delivery_of_one_id_does_nothing(slot: Slot) -> None:
+    generation = generations.make()
+    slot.run(str(generation.pk))
+    slot.run(str(generation.pk))
+    generation.refresh_from_db()
+    assert (generation.state, generation.attempt) == (State.COMPLETED, 1)
+
+
+def test_an_unknown_id_does_nothing(slot: Slot) -> None:
+    slot.run(str(uuid.uuid4()))
+
+
+def test_another_model_takes_the_slot_and_the_first_process_ends(slot: Slot) -> None:
+    first, second = generations.make("faulty-good"), generations.make("faulty-noisy")
+    slot.run(str(first.pk))
+    process = slot._process
+    assert process is not None
+    slot.run(str(second.pk))
+    assert not process.is_alive
+    assert Generation.objects.filter(state=State.COMPLETED).count() == 2
+
+
+def test_a_queued_generation_is_cancelled_at_once_and_never_run(slot: Slot) -> None:
+    generation = generations.make()
+    generation.request_cancel()
+    slot.run(str(generation.pk))
+    generation.refresh_from_db()
+    assert (generation.state, generation.attempt) == (State.CANCELLED, 0)
+
+
+def test_a_running_generation_is_cancelled_at_its_next_step(slot: Slot) -> None:
+    generation = generations.make("faulty-slow", num_inference_steps=200, image=Image.new("RGB", (64, 48)))
+    thread = in_thread(lambda: slot.run(str(generation.pk)))
+    until(lambda: Generation.objects.get(pk=generation.pk).step > 0)
+    running = Generation.objects.get(pk=generation.pk)
+    assert (running.state, running.phase, running.total_steps) == (State.IN_PROGRESS, "denoising", 200)
+    running.request_cancel()
+    thread.join(20)
+    generation.refresh_from_db()
+    assert generation.state == State.CANCELLED
+    assert slot._process is not None
+    assert slot._process.is_alive
+    assert stored_files() == []
+
+
+def test_a_worker_that_must_stop_hands_the_generation_back_without_counting_the_attempt(slot: Slot) -> None:
+    generation = generations.make("faulty-slow", num_inference_steps=200)
+    thread = in_thread(lambda: slot.run(str(generation.pk)))
+    until(lambda: Generation.objects.get(pk=generation.pk).step > 0)
+    slot.stop_at = 0
+    thread.join(20)
+    generation.refresh_from_db()
+    assert (generation.state, generation.attempt, generation.worker) == (State.QUEUED, 0, "")
+    assert DBTaskResult.objects.ready().count() == 2
+
+
+def test_a_worker_that_was_given_up_cannot_overwrite(slot: Slot, monkeypatch: pytest.MonkeyPatch) -> None:
+    generation = generations.make()
+    original = slot_module.publish
+
+    def publish_after_the_row_is_taken_away(*arguments: Any) -> bool:
+        Generation.objects.filter(pk=generation.pk).update(worker="other:2/0", attempt=2)
+        return original(*arguments)
+
+    monkeypatch.setattr(slot_module, "publish", publish_after_the_row_is_taken_away)
+    slot.run(str(generation.pk))
+    generation.refresh_from_db()
+    assert (generation.state, generation.worker) == (State.IN_PROGRESS, "other:2/0")
+    assert stored_files() == []
+
+
+def test_a_failure_of_the_workers_own_is_an_error_without_details(slot: Slot, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: Any) -> bool:
+        raise OSError("/secret/path: disk full")
+
+    monkeypatch.setattr(slot_module, "publish", fail)
+    generation = generations.make()
+    slot.run(str(generation.pk))
+    generation.refresh_from_db()
+    assert (generation.state, generation.error_code) == (State.FAILED, "internal_error")
+    assert "secret" not in generation.error_message
+
+
+def test_a_database_that_fails_for_a_while_does_not_end_a_running_generation(
+    slot: Slot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report, calls = Generation.report, []
+
+    def fail_at_first(self: Generation, *arguments: Any) -> bool:
+        calls.append(arguments)
+        if len(calls) < 4:
+            raise OperationalError("the server closed the connection unexpectedly")
+        return report(self, *arguments)
+
+    monkeypatch.setattr(Generation, "report", fail_at_first)
+    generation = generations.make("faulty-slow", num_inference_steps=30)
+    slot.run(str(generation.pk))
+    generation.refresh_from_db()
+    assert generation.state == State.COMPLETED
+    assert len(calls) > 4
+
+
+def test_after_a_failure_of_the_workers_own_the_next_generation_is_not_mixed_up_with_it(
+    slot: Slot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (generations.make("faulty-slow", num_inference_steps=20, seed=seed) for seed in (1, 150))
+
+    def fail(*arguments: Any) -> bool:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(slot_module.Monitor, "__call__", fail)
+        slot.run(str(first.pk))
+    slot.run(str(second.pk))
+    first.refresh_from_db()
+    second.refresh_from_db()
+    assert (first.state, second.state) == (State.FAILED, State.COMPLETED)
+    assert read(Path(second.video.path).read_bytes()).frames[0].mean() == pytest.approx(170, abs=3)
+
+
+def test_a_preload_stops_at_once_when_the_worker_does(slot: Slot) -> None:
+    slot.stop_at = time.monotonic() + 1000
+    started = time.monotonic()
+    slot.preload("faulty-load-slow")
+    assert time.monotonic() - started < 5
+    assert slot._process is not None
+    assert not slot._process.is_alive
