@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from django.core.exceptions import DisallowedHost
 from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework.exceptions import APIException, ErrorDetail, ValidationError
 from rest_framework.response import Response
@@ -56,6 +57,9 @@ def _json(status: int, code: str, message: str) -> JsonResponse:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
+    if isinstance(exception, DisallowedHost):
+        message = "This host name is not served here; the operator can add it to ALLOWED_HOSTS."
+        return _json(400, "host_not_allowed", message)
     return _json(400, "bad_request", "The request is malformed.")
 
 
