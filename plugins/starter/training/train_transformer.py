@@ -19,6 +19,7 @@ from diffusers.models.transformers.transformer_wan import WanAttention, WanAttnP
 from torch import nn
 
 from training import processes
+from training.critic import Critic
 from training.encode_pool import BUCKETS
 from training.networks import (
     FLOW_SHIFT,
@@ -31,13 +32,14 @@ from training.networks import (
     make_transformer,
 )
 from training.optimizer import Trainer
-from training.scenes import Scene, empty_caption, full_caption, short_caption
+from training.scenes import SHAPES, Scene, empty_caption, full_caption, short_caption
 
 BATCH = 48
 WORDS = 24  # the longest training caption in tokens; unknown words take one a letter
 IMAGE_SHARE = 0.3
 PAD_RAMP = 100_000  # samples over which the weight of the padding grows to the pipeline's
 EMPTY_SHARE, SHORT_SHARE = 0.08, 0.12
+CRITIC_WEIGHT, CRITIC_SIGMA = 0.2, 0.9
 
 
 class CountedPadding(WanAttnProcessor):
@@ -131,13 +133,14 @@ class Pool:
         return torch.stack(clean).float(), condition, scenes
 
 
-def draw_caption(scene: Scene | None, rng: random.Random) -> str:
+def draw_caption(scene: Scene | None, rng: random.Random) -> tuple[str, int]:
+    """A caption, and the class of the shape that it states; -1 when it states none."""
     chance = rng.random()
     if scene is None or chance < EMPTY_SHARE:
-        return empty_caption(rng)[0]
-    if chance < EMPTY_SHARE + SHORT_SHARE:
-        return short_caption(scene, rng)[0]
-    return full_caption(scene, rng)[0]
+        return empty_caption(rng)[0], -1
+    caption = short_caption if chance < EMPTY_SHARE + SHORT_SHARE else full_caption
+    text, stated = caption(scene, rng)
+    return text, SHAPES.index(scene.shape) if "shape" in stated else -1
 
 
 def draw_sigmas(count: int) -> torch.Tensor:
@@ -167,6 +170,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pool", nargs="+", required=True)
     parser.add_argument("--text", required=True)
+    parser.add_argument("--critic", required=True)
     parser.add_argument("--out", required=True, help="checkpoint; continued from when it exists")
     parser.add_argument("--samples", type=int, default=1_000_000)
     parser.add_argument("--decay", type=int, default=300_000, help="samples at the end with a falling rate")
@@ -180,6 +184,8 @@ def main() -> None:
     for block in transformer.blocks:
         block.attn2.set_processor(padding)
     pool, texts = Pool(args.pool), Texts(args.text)
+    critic = Critic().eval().requires_grad_(False)
+    critic.load_state_dict(torch.load(args.critic))
     matrices = [
         name
         for name, p in transformer.named_parameters()
@@ -194,24 +200,30 @@ def main() -> None:
         seen = state["seen"]
     rng, shared = random.Random(f"{rank} {seen}"), random.Random(seen)
     torch.manual_seed(seen + rank + 1)
-    losses, started, began = [], time.time(), seen
+    losses, distances, started, began = [], [], time.time(), seen
     while seen < args.samples:
         (size,) = shared.choices(list(BUCKETS), list(BUCKETS.values()))
         clean, condition, scenes = pool.draw(size, rng)
-        hidden, padding.bias = texts.encode([draw_caption(scene, rng) for scene in scenes], min(1.0, seen / PAD_RAMP))
+        captions, shapes = zip(*(draw_caption(scene, rng) for scene in scenes), strict=True)
+        hidden, padding.bias = texts.encode(list(captions), min(1.0, seen / PAD_RAMP))
         sigma = draw_sigmas(BATCH)
         noise, level = torch.randn_like(clean), sigma.view(-1, 1, 1, 1, 1)
         noisy = torch.lerp(clean, noise, level)
         velocity = transformer(torch.cat([noisy, condition], 1), sigma * 1000, hidden, return_dict=False)[0]
-        loss = F.mse_loss(velocity, noise - clean)
+        error = F.mse_loss(velocity, noise - clean)
+        # The clean latents that the velocity implies; near pure noise they are a mean of everything, and say nothing.
+        weight = torch.where(sigma < CRITIC_SIGMA, 1 - sigma, 0.0)
+        seen_apart = critic.distance(noisy - level * velocity, clean, torch.tensor(shapes), weight)
+        loss = error + CRITIC_WEIGHT * seen_apart
         rate = min(1, (trainer.steps + 1) / 40, max(0.01, (args.samples - seen) / args.decay))
         trainer.step(loss, rate)
         seen += BATCH * processes.world_size()
-        losses.append(loss.item())
+        losses.append(error.item())
+        distances.append(seen_apart.item())
         if trainer.steps % 100 == 0 and rank == 0:
             pace = (seen - began) / (time.time() - started)
-            recent = math.fsum(losses[-100:]) / len(losses[-100:])
-            print(f"{seen} samples, loss {recent:.4f}, {pace:.0f} samples/s", flush=True)
+            recent, apart = (math.fsum(values[-100:]) / len(values[-100:]) for values in (losses, distances))
+            print(f"{seen} samples, error {recent:.4f}, critic {apart:.4f}, {pace:.0f} samples/s", flush=True)
         if (trainer.steps % 500 == 0 or seen >= args.samples) and rank == 0:
             torch.save(
                 {
