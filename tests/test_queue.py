@@ -18,6 +18,7 @@ from tests.generations import in_thread, stored_files, until
 from videoapi.engine.changes import ChangeFeed
 from videoapi.engine.reaper import reap
 from videoapi.engine.slot import Slot
+from videoapi.engine.storage import scratch_name
 from videoapi.engine.tasks import queue_name
 from videoapi.engine.wait import Waiter
 from videoapi.exceptions import ModelError
@@ -31,6 +32,7 @@ def make_stale(generation: Generation, attempt: int) -> None:
     Generation.objects.filter(pk=generation.pk).update(
         state=State.IN_PROGRESS, worker="dead:1/0", attempt=attempt, started_at=long_ago, heartbeat_at=long_ago
     )
+    DBTaskResult.objects.running().update(started_at=long_ago)
 
 
 def test_submitting_stores_the_row_the_image_and_the_delivery(configure: Any) -> None:
@@ -74,6 +76,59 @@ def test_a_generation_whose_worker_died_twice_is_lost(configure: Any) -> None:
     generation.refresh_from_db()
     assert (generation.state, generation.error_code) == (State.FAILED, "worker_lost")
     assert stored_files() == []
+
+
+def test_what_was_to_be_cancelled_when_its_worker_died_is_cancelled(configure: Any) -> None:
+    generation = generations.make(image=Image.new("RGB", (64, 48), "red"))
+    make_stale(generation, attempt=1)
+    generation.request_cancel()
+    reap(configure())
+    generation.refresh_from_db()
+    assert (generation.state, generation.error_code) == (State.CANCELLED, "cancelled")
+    assert stored_files() == []
+
+
+def test_what_waits_without_an_entry_in_the_queue_is_delivered_again(configure: Any, slot: Slot) -> None:
+    """A worker that is killed between taking the entry and taking the row leaves this."""
+    generation, waiting = generations.make(), generations.make()
+    DBTaskResult.objects.get(args_kwargs__args__0=str(generation.pk)).claim("dead:1/0")
+    long_ago = timezone.now() - timedelta(hours=1)
+    DBTaskResult.objects.running().update(started_at=long_ago)
+    Generation.objects.update(created_at=long_ago)
+    reap(configure())
+    ready = DBTaskResult.objects.ready()
+    assert sorted(entry.args_kwargs["args"][0] for entry in ready) == sorted([str(generation.pk), str(waiting.pk)])
+    assert not DBTaskResult.objects.running().exists()
+    slot.run(str(generation.pk))
+    generation.refresh_from_db()
+    assert generation.state == State.COMPLETED
+
+
+def test_unfinished_files_of_attempts_that_do_not_run_are_removed(configure: Any) -> None:
+    conf = configure()
+    gone, running = generations.make(), generations.make()
+    mine = Generation.objects.claim(str(running.pk), "alive:1/0")
+    assert mine is not None
+    for name in (f"generation-{gone.pk}-1", scratch_name(mine), "somebody-elses"):
+        (conf.scratch_dir / name).mkdir(parents=True)
+        (conf.scratch_dir / name / "video.mp4").write_bytes(b"half")
+    reap(conf)
+    assert sorted(path.name for path in conf.scratch_dir.iterdir()) == [scratch_name(mine), "somebody-elses"]
+
+
+def test_a_file_that_cannot_be_deleted_keeps_no_other_generation_waiting(
+    configure: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [generations.make() for _ in range(2)]
+    for row in rows:
+        make_stale(row, attempt=1)
+
+    def fail(generation: Generation) -> None:
+        raise OSError("read-only file system")
+
+    monkeypatch.setattr("videoapi.engine.reaper.delete_unpublished", fail)
+    reap(configure())
+    assert Generation.objects.filter(state=State.QUEUED).count() == 2
 
 
 def test_the_reaper_leaves_the_living_alone(configure: Any) -> None:

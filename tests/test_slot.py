@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 from django.db import OperationalError
 from django_tasks_db.models import DBTaskResult
 from PIL import Image
@@ -27,7 +29,7 @@ def test_a_generation_is_completed_with_video_thumbnail_and_timings(slot: Slot) 
     slot.run(str(generation.pk))
     generation.refresh_from_db()
     assert generation.state == State.COMPLETED
-    assert stored_files() == [f"thumbnails/{generation.pk}.jpg", f"videos/{generation.pk}.mp4"]
+    assert stored_files() == [f"thumbnails/{generation.pk}-1.jpg", f"videos/{generation.pk}-1.mp4"]
     assert {"queued", "loading", "denoising", "encoding", "storing", "total"} <= generation.all_timings().keys()
 
 
@@ -87,18 +89,40 @@ def test_a_worker_that_must_stop_hands_the_generation_back_without_counting_the_
     assert DBTaskResult.objects.ready().count() == 2
 
 
-def test_a_worker_that_was_given_up_cannot_overwrite(slot: Slot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_was_given_up_touches_nothing_of_the_next_ones(
+    slot: Slot, monkeypatch: pytest.MonkeyPatch
+) -> None:
     generation = generations.make()
+    theirs = f"videos/{generation.pk}-2.mp4"
     original = slot_module.publish
 
     def publish_after_the_row_is_taken_away(*arguments: Any) -> bool:
         Generation.objects.filter(pk=generation.pk).update(worker="other:2/0", attempt=2)
+        default_storage.save(theirs, ContentFile(b"theirs"))
         return original(*arguments)
 
     monkeypatch.setattr(slot_module, "publish", publish_after_the_row_is_taken_away)
     slot.run(str(generation.pk))
     generation.refresh_from_db()
     assert (generation.state, generation.worker) == (State.IN_PROGRESS, "other:2/0")
+    assert stored_files() == [theirs]
+
+
+def test_a_cancel_that_comes_just_before_the_video_is_stored_is_a_cancel(
+    slot: Slot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter = slot_module.Monitor.enter
+
+    def cancel_then_enter(monitor: slot_module.Monitor, phase: str) -> bool:
+        if phase == "storing":
+            Generation.objects.get(pk=generation.pk).request_cancel()
+        return enter(monitor, phase)
+
+    monkeypatch.setattr(slot_module.Monitor, "enter", cancel_then_enter)
+    generation = generations.make()
+    slot.run(str(generation.pk))
+    generation.refresh_from_db()
+    assert generation.state == State.CANCELLED
     assert stored_files() == []
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime, timedelta
+from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any, ClassVar, Self
 
 from django.db import models
@@ -36,8 +37,8 @@ class GenerationQuerySet(models.QuerySet["Generation"]):
         limit = timezone.now() - timedelta(seconds=seconds)
         return self.filter(state=State.IN_PROGRESS, heartbeat_at__lt=limit)
 
-    def of_worker(self, worker: str) -> Self:
-        return self.filter(state=State.IN_PROGRESS, worker=worker)
+    def run_by(self, workers: Iterable[str]) -> Self:
+        return self.filter(state=State.IN_PROGRESS, worker__in=workers)
 
     def claim(self, pk: str, worker: str) -> Generation | None:
         """Take a queued generation for `worker`; None when it is not queued any more or was cancelled."""
@@ -138,20 +139,18 @@ class Generation(models.Model):
             finished_at=timezone.now(),
         )
 
-    def fail(self, error: VideoAPIError, timings: dict[str, float] | None = None) -> bool:
+    def fail(self, error: VideoAPIError) -> bool:
         """End with an error; one that is Cancelled ends it as cancelled."""
-        return self._change(
-            self._mine(),
-            state=State.CANCELLED if isinstance(error, Cancelled) else State.FAILED,
-            error_code=error.code,
-            error_message=error.message,
-            error_field=error.field if isinstance(error, InvalidRequest) else "",
-            timings=timings or {},
-            finished_at=timezone.now(),
-        )
+        return self._change(self._mine(), **_ending(error))
 
     def requeue(self, *, count_attempt: bool) -> bool:
-        """Back to the queue, from a worker that stops (its attempt does not count) or has died (it does)."""
+        """Back to the queue, from a worker that stops (its attempt does not count) or has died (it does).
+
+        One that was to be cancelled is cancelled instead, and the answer is False.
+        """
+        cancelled = self._mine().filter(cancel_requested=True)
+        if self._change(cancelled, **_ending(Cancelled("Cancelled by the client."))):
+            return False
         return self._change(
             self._mine(),
             state=State.QUEUED,
@@ -164,9 +163,7 @@ class Generation(models.Model):
     def request_cancel(self) -> None:
         """Cancel at once while queued, at its next step while running."""
         queued = type(self).objects.filter(pk=self.pk, state=State.QUEUED)
-        if not self._change(
-            queued, state=State.CANCELLED, cancel_requested=True, error_code=Cancelled.code, finished_at=timezone.now()
-        ):
+        if not self._change(queued, cancel_requested=True, **_ending(Cancelled("Cancelled by the client."))):
             type(self).objects.filter(pk=self.pk).update(cancel_requested=True)
 
     def _mine(self) -> models.QuerySet[Generation]:
@@ -181,6 +178,23 @@ class Generation(models.Model):
         return True
 
 
+def _ending(error: VideoAPIError) -> dict[str, Any]:
+    """What a row holds when it ends with that error."""
+    return {
+        "state": State.CANCELLED if isinstance(error, Cancelled) else State.FAILED,
+        "error_code": error.code,
+        "error_message": error.message,
+        "error_field": error.field if isinstance(error, InvalidRequest) else "",
+        "finished_at": timezone.now(),
+    }
+
+
+class WorkerQuerySet(models.QuerySet["Worker"]):
+    def live(self, seconds: float) -> Self:
+        """Seen within that time."""
+        return self.filter(last_seen__gte=timezone.now() - timedelta(seconds=seconds))
+
+
 class Worker(models.Model):
     """A videoworker process and when it was last alive."""
 
@@ -189,13 +203,10 @@ class Worker(models.Model):
     started_at = models.DateTimeField(auto_now_add=True)
     last_seen = models.DateTimeField()
 
+    objects = WorkerQuerySet.as_manager()
+
     class Meta:
         ordering = ("name",)
 
     def __str__(self) -> str:
         return self.name
-
-    @classmethod
-    def live_since(cls, seconds: float) -> datetime:
-        """The earliest `last_seen` of a worker that counts as alive."""
-        return timezone.now() - timedelta(seconds=seconds)

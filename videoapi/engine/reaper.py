@@ -1,19 +1,22 @@
-"""Brings back what dead workers left: their generations, their queue entries, their rows."""
+"""Brings back what dead workers left: generations, entries of the queue, files, their own rows."""
 
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+import shutil
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 from django.utils import timezone
 from django_tasks import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
 from videoapi.conf import Conf
-from videoapi.engine.storage import delete_inputs
-from videoapi.engine.tasks import requeue, run_generation
+from videoapi.engine.storage import SCRATCH_PREFIX, delete_inputs, delete_unpublished, scratch_name
+from videoapi.engine.tasks import deliver, requeue, run_generation
 from videoapi.exceptions import WorkerLost
-from videoapi.models import Generation, Worker
+from videoapi.models import Generation, State, Worker
 
 logger = logging.getLogger(__name__)
 
@@ -22,21 +25,62 @@ FORGET = timedelta(days=1)
 
 
 def reap(conf: Conf) -> None:
-    """Give every stale generation another attempt, or end it as lost; forget workers that are long gone."""
+    """Bring every generation that a dead worker held to its end or back into the queue, and clear up after it."""
     for generation in Generation.objects.stale(conf.stale_seconds):
-        if generation.attempt >= conf.max_attempts:
-            if generation.fail(WorkerLost(f"The worker died, {generation.attempt} times.")):
-                delete_inputs(generation)
-        elif requeue(generation, count_attempt=True):
-            logger.warning("generation %s goes back to the queue: its worker has died", generation.pk)
-        _close_deliveries(generation)
+        try:
+            _take_back(generation, conf)
+        except OSError:
+            # One file that cannot be deleted must not keep the others waiting.
+            logger.exception("generation %s could not be cleared up", generation.pk)
+    stale = timezone.now() - timedelta(seconds=conf.stale_seconds)
+    _close_deliveries(stale)
+    _deliver_forgotten(stale)
+    _delete_scratch(conf.scratch_dir)
     Worker.objects.filter(last_seen__lt=timezone.now() - FORGET).delete()
 
 
-def _close_deliveries(generation: Generation) -> None:
-    """django-tasks-db leaves the entry of a killed worker RUNNING for ever."""
-    for delivery in DBTaskResult.objects.running().filter(
-        task_path=run_generation.module_path, args_kwargs__args=[str(generation.pk)]
-    ):
-        if delivery.status == TaskResultStatus.RUNNING:
+def _take_back(generation: Generation, conf: Conf) -> None:
+    attempt = generation.attempt
+    if attempt >= conf.max_attempts:
+        generation.fail(WorkerLost(f"The worker died, {attempt} times."))
+    elif requeue(generation, count_attempt=True):
+        logger.warning("generation %s goes back to the queue: its worker has died", generation.pk)
+    delete_unpublished(generation)
+    if generation.is_finished:
+        delete_inputs(generation)
+
+
+def _close_deliveries(stale: datetime) -> None:
+    """End the queue's entries whose worker was killed: django-tasks-db leaves them RUNNING for ever."""
+    running = set(map(str, Generation.objects.filter(state=State.IN_PROGRESS).values_list("pk", flat=True)))
+    for delivery in _deliveries().running().filter(started_at__lt=stale):
+        if delivery.args_kwargs["args"][0] not in running:
             delivery.set_failed(WorkerLost("The worker died."))
+
+
+def _deliver_forgotten(stale: datetime) -> None:
+    """Put back what waits without an entry: its worker took the entry, and died before it took the row."""
+    waiting = Generation.objects.filter(state=State.QUEUED, created_at__lt=stale)
+    if not waiting:
+        return
+    entries = _deliveries().filter(status__in=(TaskResultStatus.READY, TaskResultStatus.RUNNING))
+    delivered = {arguments["args"][0] for arguments in entries.values_list("args_kwargs", flat=True)}
+    for generation in waiting:
+        if str(generation.pk) not in delivered:
+            logger.warning("generation %s had fallen out of the queue", generation.pk)
+            deliver(generation)
+
+
+def _deliveries() -> Any:
+    return DBTaskResult.objects.filter(task_path=run_generation.module_path)
+
+
+def _delete_scratch(folder: Path) -> None:
+    """Remove the unfinished files of attempts that do not run any more."""
+    left = {path.name: path for path in folder.glob(f"{SCRATCH_PREFIX}*")}
+    if not left:
+        return
+    for generation in Generation.objects.filter(state=State.IN_PROGRESS):
+        left.pop(scratch_name(generation), None)
+    for path in left.values():
+        shutil.rmtree(path, ignore_errors=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -18,15 +17,14 @@ from videoapi.conf import Conf
 from videoapi.encoding import VideoFormat
 from videoapi.engine.process import Message, ModelProcess
 from videoapi.engine.registry import get_catalog
-from videoapi.engine.storage import copy_input, delete_inputs, publish
+from videoapi.engine.storage import copy_input, delete_inputs, publish, scratch_name
 from videoapi.engine.tasks import requeue
-from videoapi.exceptions import VideoAPIError
+from videoapi.exceptions import Cancelled, VideoAPIError
 from videoapi.models import Generation
 
 logger = logging.getLogger(__name__)
 
 REPORT_SECONDS = 0.5  # between two writes of progress
-SCRATCH_PREFIX = "generation-"
 
 
 class HandedBack(Exception):
@@ -47,9 +45,10 @@ class Slot:
         generation = Generation.objects.claim(generation_id, self.name)
         if generation is None:
             return
-        self._conf.scratch_dir.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX, dir=self._conf.scratch_dir))
+        folder = self._conf.scratch_dir / scratch_name(generation)
         try:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
             self._generate(generation, folder)
         except HandedBack:
             if requeue(generation, count_attempt=False):
@@ -68,9 +67,8 @@ class Slot:
     def preload(self, model: str) -> None:
         """Load a model before anyone asks for it. A failure is logged; a request will meet it again."""
         try:
-            name = get_catalog().find(model).spec.name
-            self._open(name).load(self._stop_preload, self._conf.load_seconds)
-            logger.info("%s is loaded", name)
+            self._open(model).load(self._stop_preload, self._conf.load_seconds)
+            logger.info("%s is loaded", model)
         except HandedBack:
             logger.info("%s is not loaded: this worker stops", model)
         except VideoAPIError as error:
@@ -101,8 +99,9 @@ class Slot:
             width=generation.width, height=generation.height, num_frames=generation.num_frames, fps=generation.fps
         )
         done = process.generate(self._job(generation, folder, output, video), monitor, self._conf.run_seconds)
-        monitor.enter("storing")
         timings = {"loading": round(loading, 4), **done["timings"]}
+        if not monitor.enter("storing"):
+            raise Cancelled("Cancelled by the client.")
         if publish(generation, output, video, timings):
             logger.info("generation %s completed in %.1f s", generation.pk, time.monotonic() - started)
 
@@ -159,9 +158,11 @@ class Monitor:
         self._written = 0.0
         self._unwanted = False
 
-    def enter(self, phase: str) -> None:
+    def enter(self, phase: str) -> bool:
+        """Record the phase; False when the generation is no longer wanted here."""
         self._phase = phase
         self._write()
+        return not self._unwanted
 
     def __call__(self, message: Message | None) -> bool:
         """True when the generation is no longer wanted. Raises HandedBack when the worker must stop now."""

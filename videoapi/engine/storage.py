@@ -15,6 +15,13 @@ from PIL.Image import Image
 from videoapi.encoding import VideoFormat, verify, write_thumbnail
 from videoapi.models import Generation
 
+SCRATCH_PREFIX = "generation-"
+
+
+def scratch_name(generation: Generation) -> str:
+    """The folder of an attempt's unfinished files."""
+    return f"{SCRATCH_PREFIX}{generation.pk}-{generation.attempt}"
+
 
 class MovableFile(File[bytes]):
     """A file that a local storage may move instead of copying, as it does with uploads."""
@@ -56,27 +63,27 @@ def publish(generation: Generation, file: Path, video: VideoFormat, timings: dic
     verify(file, video)
     thumbnail = file.with_suffix(".jpg")
     write_thumbnail(file, thumbnail)
-    names: list[str] = []
+    completed = False
     try:
-        for folder, path in (("videos", file), ("thumbnails", thumbnail)):
-            names.append(_store(f"{folder}/{generation.pk}{path.suffix}", path))
+        for name, path in zip(_names(generation), (file, thumbnail), strict=True):
+            with path.open("rb") as source:
+                default_storage.save(name, MovableFile(source, name=str(path)))
         timings["storing"] = round(time.monotonic() - started, 4)
-        if generation.complete(video=names[0], thumbnail=names[1], timings=timings):
-            return True
-    except BaseException:
-        _delete(names)
-        raise
-    _delete(names)
-    return False
+        video_name, thumbnail_name = _names(generation)
+        completed = generation.complete(video=video_name, thumbnail=thumbnail_name, timings=timings)
+    finally:
+        if not completed:
+            delete_unpublished(generation)
+    return completed
 
 
-def _store(name: str, path: Path) -> str:
-    # A leftover of an attempt that died between storing and completing.
-    default_storage.delete(name)
-    with path.open("rb") as file:
-        return default_storage.save(name, MovableFile(file, name=str(path)))
-
-
-def _delete(names: list[str]) -> None:
-    for name in names:
+def delete_unpublished(generation: Generation) -> None:
+    """Remove what this attempt has stored without completing the row."""
+    for name in _names(generation):
         default_storage.delete(name)
+
+
+def _names(generation: Generation) -> tuple[str, str]:
+    """Of the video and the thumbnail: each attempt has its own, so that none can touch another's."""
+    name = f"{generation.pk}-{generation.attempt}"
+    return f"videos/{name}.mp4", f"thumbnails/{name}.jpg"
