@@ -16,11 +16,12 @@ from django.utils import timezone
 from django_tasks_db.management.commands.db_worker import Worker as Deliveries
 
 from videoapi.conf import Conf
+from videoapi.engine.assignment import EVERY_MODEL, choose_models
 from videoapi.engine.changes import ChangeFeed
 from videoapi.engine.reaper import reap
 from videoapi.engine.slot import Slot
 from videoapi.engine.tasks import current_runner, queue_name
-from videoapi.models import Worker
+from videoapi.models import Generation, Worker
 
 logger = logging.getLogger(__name__)
 
@@ -33,13 +34,13 @@ BACKOFF_SECONDS = 2.0
 class SlotThread(threading.Thread):
     """Takes jobs of its models' queues, one after the other."""
 
-    def __init__(self, name: str, models: str, preload: str | None, conf: Conf) -> None:
+    def __init__(self, name: str, models: list[str], preload: str | None, conf: Conf) -> None:
         super().__init__(name=name)
         self.slot = Slot(name, conf)
         self._preload = preload
         # In batch mode it runs what is outstanding and returns; when to look again is the change feed's business.
         self._deliveries = Deliveries(
-            queue_names=["*"] if models == "*" else [queue_name(model) for model in models.split(",")],
+            queue_names=[model if model == EVERY_MODEL else queue_name(model) for model in models],
             interval=0,
             batch=True,
             backend_name="default",
@@ -76,7 +77,10 @@ class SlotThread(threading.Thread):
 
 
 def run_worker(conf: Conf) -> None:
-    """Serve until SIGTERM or SIGINT, then let running jobs finish within the grace or hand them back."""
+    """Serve until SIGTERM or SIGINT, then let running jobs finish within the grace or hand them back.
+
+    Raises InvalidRequest for a slot's model that is not installed.
+    """
     name = f"{socket.gethostname()}:{os.getpid()}"
     stopping = threading.Event()
 
@@ -85,34 +89,38 @@ def run_worker(conf: Conf) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    preload = dict(enumerate(conf.preload))
-    threads = [
-        SlotThread(f"{name}/{number}", models, preload.get(number), conf) for number, models in enumerate(conf.slots)
-    ]
+    slots = choose_models(conf)
+    threads = [SlotThread(f"{name}/{number}", models, preload, conf) for number, (models, preload) in enumerate(slots)]
     for thread in threads:
         thread.start()
-    logger.info("worker %s serves %s", name, " and ".join(conf.slots))
-    _keep_house(name, conf)
-    while not stopping.wait(conf.heartbeat_seconds):
-        if not all(thread.is_alive() for thread in threads):
+    logger.info("worker %s serves %s", name, " and ".join(",".join(models) for models, _ in slots))
+    try:
+        while all(thread.is_alive() for thread in threads):
+            _keep_house(name, threads, conf)
+            if stopping.wait(conf.heartbeat_seconds):
+                break
+        else:
             logger.error("a slot has ended; the worker stops so that its supervisor starts it anew")
-            break
-        _keep_house(name, conf)
-    for thread in threads:
-        thread.stop(conf.grace_seconds)
-    for thread in threads:
-        thread.join()
+    finally:
+        for thread in threads:
+            thread.stop(conf.grace_seconds)
+        for thread in threads:
+            thread.join()
     Worker.objects.filter(pk=name).delete()
     logger.info("worker %s has stopped", name)
 
 
-def _keep_house(name: str, conf: Conf) -> None:
+def _keep_house(name: str, threads: list[SlotThread], conf: Conf) -> None:
+    """Show that the worker and what it runs are alive, and clear up after workers that are not."""
+    now = timezone.now()
     try:
         Worker.objects.update_or_create(
             name=name,
-            defaults={"last_seen": timezone.now()},
-            create_defaults={"last_seen": timezone.now(), "slots": list(conf.slots)},
+            defaults={"last_seen": now},
+            create_defaults={"last_seen": now, "slots": list(conf.slots)},
         )
+        # Its own progress reports stop while a slot stores a large file far away.
+        Generation.objects.run_by(thread.name for thread in threads).update(heartbeat_at=now)
         reap(conf)
     except DatabaseFailure:
         logger.exception("the database failed")

@@ -4,10 +4,11 @@ import dataclasses
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from videoapi.conf import get_conf
 from videoapi.engine.worker import run_worker
+from videoapi.exceptions import InvalidRequest
 
 
 class Command(BaseCommand):
@@ -26,4 +27,7 @@ class Command(BaseCommand):
         conf = get_conf()
         if options["slot"]:
             conf = dataclasses.replace(conf, slots=tuple(options["slot"]))
-        run_worker(conf)
+        try:
+            run_worker(conf)
+        except InvalidRequest as error:
+            raise CommandError(error.message) from error
