@@ -14,6 +14,7 @@ import pytest
 
 from tests.server import find_processes
 from tests.videos import read
+from videoapi.engine.model_process import hide_paths
 from videoapi.engine.process import Message, ModelProcess
 from videoapi.exceptions import Cancelled, InvalidRequest, ModelCrashed, ModelError
 
@@ -167,3 +168,16 @@ def test_the_process_dies_with_the_one_that_started_it(tmp_path: Path) -> None:
     while find_processes(marker) and time.monotonic() < end:
         time.sleep(0.05)
     assert find_processes(marker) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("cannot open /srv/models/wan/vae.safetensors: no such file", "cannot open vae.safetensors: no such file"),
+        ("see https://example.org/a/b and 3/4 of a/b", "see https://example.org/a/b and 3/4 of a/b"),
+        ("'/home/me/x/' is a folder", "'' is a folder"),
+        ("nothing", "nothing"),
+    ],
+)
+def test_a_models_words_name_no_folders_of_the_server(text: str, expected: str) -> None:
+    assert hide_paths(text) == expected

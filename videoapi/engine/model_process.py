@@ -1,16 +1,15 @@
 """The model's process: loads one model and runs one job at a time. No Django here.
 
-Started by the worker as `python -m videoapi.engine.model_process FD PLUGIN MODEL MODELS_DIR`.
+Started by the worker as `python -m videoapi.engine.model_process FD PLUGIN MODEL MODELS_DIR LOG_LEVEL`.
 """
 
 from __future__ import annotations
 
-import ctypes
 import json
 import logging
 import os
 import queue
-import signal
+import re
 import sys
 import threading
 import time
@@ -24,14 +23,14 @@ from PIL import Image
 
 from videoapi.catalog import load_catalog
 from videoapi.encoding import Encoder, VideoFormat, find_ffmpeg, trim
+from videoapi.engine.parent import die_with_parent
 from videoapi.exceptions import Cancelled, InvalidRequest, ModelError, VideoAPIError
 from videoapi.types import GenerationRequest, Phase, Pipeline
 
 logger = logging.getLogger(__name__)
 
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
-
+ABSOLUTE_PATH = re.compile(r"(?<![\w:/.])/(?:[^\s/'\":,]+/)+([^\s/'\":,]*)")
 # Seconds that a plugin's `close` may take once the worker has hung up.
 CLOSE_SECONDS = 3.0
 
@@ -137,23 +136,24 @@ def _open(path: str | None) -> Image.Image | None:
 
 def _send_error(channel: Channel, error: Exception) -> None:
     if not isinstance(error, VideoAPIError):
-        # A plugin's own code: its words can hold paths, so the client gets the type and the log everything.
+        # A plugin's own code: its words are not for the client, who gets the type. The log gets everything.
         logger.exception("the model failed")
         error = ModelError(f"The model failed with {type(error).__name__}; the server's log has the details.")
+    elif error.__cause__ is not None:
+        logger.error("%s", error.message, exc_info=error)
     field = error.field if isinstance(error, InvalidRequest) else ""
-    channel.send(kind="error", code=error.code, message=error.message, field=field)
+    channel.send(kind="error", code=error.code, message=hide_paths(error.message), field=field)
 
 
-def _die_with_parent() -> None:
-    """Have Linux kill this process when the thread that started it ends; elsewhere the channel's end does."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+def hide_paths(text: str) -> str:
+    """The text with absolute paths cut down to their last part; addresses with a scheme stay whole."""
+    return ABSOLUTE_PATH.sub(lambda match: match[1], text)
 
 
-def main(descriptor: int, plugin: str, model: str, models_dir: Path) -> None:
-    _die_with_parent()
+def main(descriptor: int, plugin: str, model: str, models_dir: Path, level: int) -> None:
+    die_with_parent()
     logging.basicConfig(
-        level=logging.INFO, format=f"%(asctime)s model   %(levelname)-7s [{model}] %(message)s", stream=sys.stderr
+        level=level, format=f"%(asctime)s model   %(levelname)-7s [{model}] %(message)s", stream=sys.stderr
     )
     channel = Channel(Connection(descriptor))
     try:
@@ -175,4 +175,4 @@ def main(descriptor: int, plugin: str, model: str, models_dir: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], sys.argv[3], Path(sys.argv[4]))
+    main(int(sys.argv[1]), sys.argv[2], sys.argv[3], Path(sys.argv[4]), int(sys.argv[5]))

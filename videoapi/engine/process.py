@@ -37,7 +37,8 @@ class ModelProcess:
         self._cancel_seconds = cancel_seconds
         self._loaded = False
         self._connection, theirs = multiprocessing.Pipe()
-        arguments = (str(theirs.fileno()), plugin, model, str(models_dir))
+        level = str(logging.getLogger().getEffectiveLevel())
+        arguments = (str(theirs.fileno()), plugin, model, str(models_dir), level)
         command = [sys.executable, "-m", "videoapi.engine.model_process", *arguments]
         # Its own process group: a Ctrl-C in the terminal is for the supervisor, which stops everything in order.
         # What a library prints goes to the log.
@@ -79,19 +80,17 @@ class ModelProcess:
     def close(self) -> None:
         """End the process: by closing its connection, then by force."""
         self._connection.close()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(CLOSE_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.kill()
+        self.kill()
 
     def kill(self) -> None:
         """End the process at once, with whatever it has started."""
-        self._process.kill()
-        self._process.wait()
-        self._connection.close()
         # It leads a group of its own: an ffmpeg that waits for frames must not outlive it.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._connection.close()
 
     def _converse(self, listen: Callable[[Message | None], bool], seconds: float, what: str) -> Message:
         deadline, kill_at = time.monotonic() + seconds, float("inf")
