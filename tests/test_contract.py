@@ -60,13 +60,6 @@ def test_a_frame_grid_rounds_up(grid: tuple[int, int], asked: int, made: int) ->
     assert videoapi.FrameGrid(step=grid[0], offset=grid[1]).next_up(asked) == made
 
 
-def test_a_clip_has_frames_or_a_file() -> None:
-    with pytest.raises(TypeError, match="either frames or a file"):
-        videoapi.Clip()
-    with pytest.raises(TypeError, match="either frames or a file"):
-        videoapi.Clip(frames=[], file=Path("x.mp4"))
-
-
 def test_the_documented_plugin_has_under_forty_lines() -> None:
     source = documented_plugin()
     assert len(source.splitlines()) < 40

@@ -108,19 +108,6 @@ def test_audio_becomes_aac_of_the_videos_length(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["video.mp4"]
 
 
-def test_an_encoded_clip_is_remuxed_with_its_index_at_the_front_and_deleted(tmp_path: Path) -> None:
-    source, path = tmp_path / "engine.mp4", tmp_path / "video.mp4"
-    encode(tmp_path, paint(6, (200, 30, 30))).rename(source)
-    late = tmp_path / "late.mp4"
-    subprocess.run([FFMPEG, "-loglevel", "error", "-i", source, "-c", "copy", late], check=True)
-    assert not has_index_at_front(late)
-    with Encoder(path, FORMAT, FFMPEG, {"seed": 7}) as encoder:
-        encoder.encode(Clip(file=late))
-    verify(path, FORMAT)
-    assert read(path.read_bytes()).metadata["comment"] == '{"seed": 7}'
-    assert not late.exists()
-
-
 def test_metadata_survives_quotes_line_breaks_and_other_scripts(tmp_path: Path) -> None:
     path = tmp_path / "video.mp4"
     with Encoder(path, FORMAT, FFMPEG, {"prompt": 'a "b"; c=d\n猫 é'}) as encoder:

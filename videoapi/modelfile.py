@@ -44,10 +44,6 @@ class ModelFile:
         """The value of `name` in LocalAI's list `options: ["name:value"]`."""
         return self.get(f"options.{name}", str, default)
 
-    def has(self, key: str) -> bool:
-        """True when the file sets the key, or any key below it. Asking does not count as reading."""
-        return any(have == key or have.startswith(f"{key}.") for have in self._values)
-
     def unread(self) -> list[str]:
         """The keys that neither the kernel nor the plugin has asked for."""
         return sorted(set(self._values) - self._read)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -110,17 +109,11 @@ class Audio:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Clip:
-    """What a pipeline returns: frames, or the mp4 that a remote engine has encoded already."""
+    """What a pipeline returns."""
 
-    frames: Iterable[NDArray[Any]] | None = None
+    frames: Iterable[NDArray[Any]]
     """RGB arrays (height, width, 3): uint8, or floating point in [0, 1]. Read once, as ffmpeg takes them."""
     audio: Audio | None = None
-    file: Path | None = None
-    """An mp4 of the requested size, length and rate, which the kernel checks and remuxes. Deleted afterwards."""
-
-    def __post_init__(self) -> None:
-        if (self.frames is None) == (self.file is None):
-            raise TypeError("A Clip has either frames or a file.")
 
 
 class Progress(Protocol):

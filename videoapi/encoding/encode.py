@@ -64,11 +64,7 @@ class Encoder:
         Raises ModelError for frames that are missing, of the wrong shape, not finite, or all black, and EncodingError
         for ffmpeg's own failures.
         """
-        if clip.file is not None:
-            self._ffmpeg.kill()
-            self._copy(clip.file)
-            return
-        self._write(iter(clip.frames or ()))
+        self._write(iter(clip.frames))
         self._ffmpeg.finish()
         if clip.audio is not None:
             self._add_audio(clip.audio)

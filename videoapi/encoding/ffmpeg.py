@@ -41,7 +41,7 @@ class FFmpeg:
     """
 
     def __init__(self, stream: Any, executable: str) -> None:
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115  (closed in __exit__)
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  (closed in kill)
         command = ffmpeg.compile(stream.global_args("-hide_banner", "-loglevel", "error"), cmd=executable)
         try:
             self._process = subprocess.Popen(

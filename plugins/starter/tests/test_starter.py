@@ -73,6 +73,15 @@ def test_every_size_and_length_comes_out_exactly(pipeline: Any, width: int, heig
     assert result.dtype == np.uint8
 
 
+def test_a_clip_shorter_than_the_shortest_of_the_training_still_ends_on_the_end_image(pipeline: Any) -> None:
+    start, end = Image.new("RGB", (128, 128), "red"), Image.new("RGB", (128, 128), "blue")
+    result = generate(pipeline, num_frames=5, start_image=start, end_image=end)
+    assert len(result) == 5
+    first, last = (result[i].mean((0, 1)) for i in (0, -1))
+    assert first[0] > first[2] + 80
+    assert last[2] > last[0] + 80
+
+
 def test_a_seed_repeats_and_another_differs(pipeline: Any) -> None:
     first = generate(pipeline, num_inference_steps=3)
     assert np.array_equal(first, generate(pipeline, num_inference_steps=3))
