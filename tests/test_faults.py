@@ -72,7 +72,7 @@ def test_a_model_process_killed_from_outside_is_a_500_and_the_server_goes_on(fau
 
 def test_a_plugin_that_does_not_import_is_named_and_the_others_serve(faulty_server: Server) -> None:
     reason = "ImportError: no module named 'left_pad'"
-    assert faulty_server.get("/readyz").json["plugins"]["broken"] == reason
+    assert faulty_server.get("/readyz").json["plugins"]["broken"] == "does not load: ImportError"
     assert reason in faulty_server.manage("plugins")
     assert reason in faulty_server.manage("check")
     assert faulty_server.post({"model": "faulty-good", "prompt": "anything"}).status == 200

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import io
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -21,6 +23,7 @@ from videoapi.inputs import fetch as fetch_module
 
 LIMITS = InputLimits(max_bytes=100_000, max_pixels=1_000_000, allow_private=True)
 GUARDED = InputLimits(max_bytes=100_000, max_pixels=1_000_000, allow_private=False)
+BOMB = gzip.compress(bytes(50_000_000))
 
 
 def read(value: str, limits: InputLimits = LIMITS) -> Image.Image:
@@ -75,6 +78,15 @@ def test_cmyk_and_the_first_frame_of_an_animation() -> None:
     frames = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
     frames[0].save(buffer, "WEBP", save_all=True, append_images=frames[1:], lossless=True)
     assert read(base64_of(buffer.getvalue())).getpixel((4, 4)) == (255, 0, 0)
+
+
+def test_whatever_a_decoder_raises_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise struct.error("unpack requires a buffer of 4 bytes")
+
+    monkeypatch.setattr("PIL.Image.open", fail)
+    with pytest.raises(InvalidRequest, match="Not a whole PNG"):
+        read(base64_of(plain("red")))
 
 
 @pytest.mark.parametrize(
@@ -171,9 +183,7 @@ class Handler(BaseHTTPRequestHandler):
         time.sleep(1)
 
     def send_bomb(self) -> None:
-        import gzip
-
-        self.answer(200, gzip.compress(b"\0" * 50_000_000), **{"Content-Encoding": "gzip"})
+        self.answer(200, BOMB, **{"Content-Encoding": "gzip"})
 
     def send_short(self) -> None:
         self.send_response(200)

@@ -46,7 +46,9 @@ def test_a_range_is_that_part(faulty_server: Server, path: str, header: str, par
     assert int(answer.headers["Content-Length"]) == stop - start
 
 
-@pytest.mark.parametrize("header", ["bytes=5-1", "bytes=0-1,5-6", "lines=0-1", "bytes=-", "bytes=a-b", "nonsense"])
+@pytest.mark.parametrize(
+    "header", ["bytes=5-1", "bytes=0-1,5-6", "lines=0-1", "bytes=-", "bytes=a-b", "nonsense", f"bytes=0-{5000 * '9'}"]
+)
 def test_what_is_no_single_range_gets_the_whole_file(faulty_server: Server, path: str, header: str) -> None:
     assert faulty_server.get(path, Range=header).status == 200
 
@@ -55,7 +57,14 @@ def test_what_is_no_single_range_gets_the_whole_file(faulty_server: Server, path
 def test_a_range_outside_the_file_is_416(faulty_server: Server, path: str, header: str) -> None:
     answer = faulty_server.get(path, Range=header)
     assert answer.status == 416
+    assert answer.json["error"]["code"] == "range_not_satisfiable"
     assert answer.headers["Content-Range"] == f"bytes */{len(faulty_server.get(path).body)}"
+
+
+@pytest.mark.parametrize("accept", ["video/mp4", "text/html", "*/*", "nonsense"])
+def test_whatever_a_player_accepts_it_gets_the_file(faulty_server: Server, path: str, accept: str) -> None:
+    answer = faulty_server.get(path, Accept=accept)
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "video/mp4")
 
 
 def test_an_etag_saves_the_transfer_and_guards_a_range(faulty_server: Server, path: str) -> None:

@@ -81,6 +81,7 @@ def test_null_is_the_same_as_leaving_a_field_out(faulty_server: Server) -> None:
         ({"width": 96}, (96, 48, 5, 5)),
         ({"seconds": "2"}, (64, 48, 10, 5)),
         ({"seconds": "0.5", "fps": 12}, (64, 48, 6, 12)),
+        ({"seconds": "0.5"}, (64, 48, 3, 5)),
         ({"seconds": 2, "num_frames": 8}, (64, 48, 8, 4)),
         ({"seconds": "1.5", "num_frames": 12, "fps": 8}, (64, 48, 12, 8)),
         ({"num_frames": 1}, (64, 48, 1, 5)),
@@ -123,6 +124,11 @@ def test_an_image_of_another_shape_is_cut_not_stretched_and_the_answer_says_so(f
     assert body["warnings"] == ["start_image of 200x50 was cut at the middle to fit 64x48."]
 
 
+def test_seconds_that_no_number_of_frames_lasts_are_rounded_and_the_answer_says_so(faulty_server: Server) -> None:
+    assert faulty_server.post({**GOOD, "seconds": "0.5"}).json["warnings"] == ["seconds is 0.6: 3 frames at 5 fps."]
+    assert faulty_server.post({**GOOD, "seconds": "0.4"}).json["warnings"] == []
+
+
 def test_a_negative_prompt_without_guidance_is_a_warning(faulty_server: Server) -> None:
     body = faulty_server.post({**GOOD, "negative_prompt": "blurry", "cfg_scale": 1}).json
     assert body["warnings"] == ["negative_prompt has no effect with cfg_scale 1; it needs more than 1."]
@@ -161,6 +167,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"seconds": "two"}, "seconds", "positive decimal number"),
     ({"seconds": "0.05"}, "seconds", "less than one frame"),
     ({"seconds": "900"}, "seconds", "over the 1000"),
+    ({"seconds": "1", "num_frames": 500}, "seconds", "over the 120 frames per second"),
     ({"seconds": "2", "num_frames": 5}, "seconds", "no whole number of frames per second"),
     ({"seconds": "2", "num_frames": 5, "fps": 5}, "seconds", "are 10 frames, not 5"),
     ({"seed": -1}, "seed", "greater than or equal to 0"),
@@ -170,7 +177,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"cfg_scale": True}, "cfg_scale", "Must be a number."),
     ({"cfg_scale": 1e6}, "cfg_scale", "over the limit of 50"),
     ({"step": 0}, "step", "greater than or equal to 1"),
-    ({"step": 10_000}, "step", "over the limit of 200"),
+    ({"step": 10_000_000}, "step", "10000000 is over the limit of 200"),
     ({"response_format": "xml"}, "response_format", "not a valid choice"),
     ({"start_image": "not base64!"}, "start_image", "Neither"),
     ({"start_image": ""}, "start_image", "may not be blank"),
@@ -215,9 +222,25 @@ def test_an_invalid_field_is_a_400_that_names_it_and_leaves_nothing(
         (b'{"prompt": "\xff"}', 400, "not valid JSON"),
         (json.dumps(GOOD).encode("utf-16"), 400, "not valid JSON"),
         (b'{"cfg_scale": 1e999, "model": "faulty-good", "prompt": "x"}', 400, "Must be a number."),
+        (b'{"model": "faulty-good", "prompt": "x", "\\ud800": 1}', 400, "Unknown field."),
+        (b'{"model": "\\ud800", "prompt": "x"}', 400, "Surrogate"),
         (b" " * (33 * 2**20), 413, "larger than"),
     ],
-    ids=["cut", "empty", "list", "string", "deep", "nan", "twice", "bytes", "utf-16", "infinite", "large"],
+    ids=[
+        "cut",
+        "empty",
+        "list",
+        "string",
+        "deep",
+        "nan",
+        "twice",
+        "bytes",
+        "utf-16",
+        "infinite",
+        "surrogate",
+        "surrogate value",
+        "large",
+    ],
 )
 def test_a_malformed_body_is_a_json_error(faulty_server: Server, body: bytes, status: int, words: str) -> None:
     answer = faulty_server.post(body)

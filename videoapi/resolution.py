@@ -3,6 +3,7 @@ in silence."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from fractions import Fraction
@@ -75,7 +76,8 @@ def resolve_length(data: Data, spec: ModelSpec) -> tuple[int, int]:
         frames, fps = _from_seconds(frames, fps, seconds, spec)
     frames, fps = frames or spec.defaults.num_frames, fps or spec.defaults.fps
     if fps > spec.limits.max_fps:
-        raise InvalidRequest("fps", f"{fps} is over the {spec.limits.max_fps} frames per second of '{spec.name}'.")
+        field = "fps" if "fps" in data or seconds is None else "seconds"
+        raise InvalidRequest(field, f"{fps} is over the {spec.limits.max_fps} frames per second of '{spec.name}'.")
     if frames > spec.limits.max_frames:
         field = "num_frames" if "num_frames" in data or seconds is None else "seconds"
         raise InvalidRequest(field, f"{frames} frames are over the {spec.limits.max_frames} of model '{spec.name}'.")
@@ -86,14 +88,14 @@ def resolve_number(data: Data, field: str, default: float, limit: float) -> floa
     """The field's value or the default, at most `limit`."""
     value: float = data.get(field, default)
     if value > limit:
-        raise InvalidRequest(field, f"{value:g} is over the limit of {limit:g}.")
+        raise InvalidRequest(field, f"{value:.15g} is over the limit of {limit:.15g}.")
     return value
 
 
 def _from_seconds(frames: int | None, fps: int | None, seconds: Fraction, spec: ModelSpec) -> tuple[int, int]:
     if frames is None:
         fps = fps or spec.defaults.fps
-        frames = round(seconds * fps)
+        frames = _round(seconds * fps)
         if frames < 1:
             raise InvalidRequest("seconds", f"{float(seconds):g} seconds at {fps} fps are less than one frame.")
         return frames, fps
@@ -104,11 +106,16 @@ def _from_seconds(frames: int | None, fps: int | None, seconds: Fraction, spec: 
                 "seconds", f"{frames} frames in {float(seconds):g} seconds are no whole number of frames per second."
             )
         return frames, int(rate)
-    if round(seconds * fps) != frames:
+    if _round(seconds * fps) != frames:
         raise InvalidRequest(
-            "seconds", f"{float(seconds):g} seconds at {fps} fps are {round(seconds * fps)} frames, not {frames}."
+            "seconds", f"{float(seconds):g} seconds at {fps} fps are {_round(seconds * fps)} frames, not {frames}."
         )
     return frames, fps
+
+
+def _round(number: Fraction) -> int:
+    """To the nearest whole number, halves up; Python's own goes to the even one."""
+    return math.floor(number + Fraction(1, 2))
 
 
 def _check_multiple(field: str, size: tuple[int, int], value: int, spec: ModelSpec) -> None:

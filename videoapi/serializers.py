@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import secrets
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from PIL.Image import Image
@@ -82,6 +83,8 @@ def _resolve(data: dict[str, Any], entry: Entry, conf: Conf) -> Order:
     _check_texts(data, spec)
     width, height = resolution.resolve_size(data, spec)
     num_frames, fps = resolution.resolve_length(data, spec)
+    if data.get("seconds", Fraction(num_frames, fps)) != Fraction(num_frames, fps):
+        warnings.append(f"seconds is {num_frames / fps:g}: {num_frames} frames at {fps} fps.")
     steps = resolution.resolve_number(data, "step", spec.defaults.num_inference_steps, spec.limits.max_steps)
     guidance = resolution.resolve_number(
         data, "cfg_scale", spec.defaults.guidance_scale, spec.limits.max_guidance_scale

@@ -17,7 +17,11 @@ logger = logging.getLogger(__name__)
 
 
 def error_body(status: int, code: str, message: str, param: str | None = None) -> dict[str, Any]:
-    """The body of an error. `type` is OpenAI's: whose fault it is."""
+    """The body of an error. `type` is OpenAI's: whose fault it is.
+
+    A message can quote the client's words, and JSON's escapes can spell half a character, which UTF-8 cannot.
+    """
+    message, param = _encodable(message), param and _encodable(param)
     kind = "invalid_request_error" if status < 500 else "server_error"
     return {"error": {"code": code, "message": message, "type": kind, "param": param}}
 
@@ -38,6 +42,10 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
     elif isinstance(error, APIException):
         response.data = error_body(error.status_code, str(error.get_codes()), str(error.detail))
     return response
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _first_detail(detail: Any) -> tuple[str | None, ErrorDetail]:

@@ -25,8 +25,7 @@ class ReadyView(APIView):
     def get(self, request: Request) -> Response:
         catalog, reasons, workers = get_catalog(), [], []
         try:
-            alive = Worker.objects.filter(last_seen__gte=Worker.live_since(get_conf().stale_seconds))
-            workers = list(alive.values_list("name", flat=True))
+            workers = list(Worker.objects.live(get_conf().stale_seconds).values_list("name", flat=True))
             if not workers:
                 reasons.append("No worker is alive; start one with 'manage.py videoworker'.")
         except DatabaseFailure:
@@ -39,6 +38,10 @@ class ReadyView(APIView):
             "reasons": reasons,
             "models": models,
             "workers": workers,
-            "plugins": {plugin.name: plugin.error or "ok" for plugin in catalog.plugins.all},
+            "plugins": {
+                # The whole error is for the operator: it can hold paths.
+                plugin.name: f"does not load: {plugin.error.partition(':')[0]}" if plugin.error else "ok"
+                for plugin in catalog.plugins.all
+            },
         }
         return Response(body, 503 if reasons else 200)

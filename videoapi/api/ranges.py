@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from typing import IO
 
 from django.core.files import File
-from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.utils.cache import get_conditional_response
 from django.utils.http import quote_etag
 
+from videoapi.api.errors import error_body
+
 CHUNK = 256 * 1024
-ONE_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+ONE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
 
 def serve_file(request: HttpRequest, file: File[bytes], content_type: str, etag: str) -> HttpResponseBase:
@@ -30,7 +32,8 @@ def serve_file(request: HttpRequest, file: File[bytes], content_type: str, etag:
         return FileResponse(file, content_type=content_type, headers=headers)
     if not asked:
         file.close()
-        return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
+        body = error_body(416, "range_not_satisfiable", f"The file has {size} bytes.")
+        return JsonResponse(body, status=416, headers={"Content-Range": f"bytes */{size}"})
     file.seek(asked.start)
     headers |= {
         "Content-Range": f"bytes {asked.start}-{asked.stop - 1}/{size}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+from django.urls import reverse
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -38,7 +39,7 @@ class VideoView(APIView):
 
 def video_url(generation: Generation) -> str:
     """The address of the mp4: a path, or absolute when the operator has set a public URL."""
-    return f"{get_conf().public_url}/generated-videos/{generation.pk}.mp4"
+    return get_conf().public_url + reverse("generated-video", args=[f"{generation.pk}.mp4"])
 
 
 def video_body(generation: Generation, *, as_base64: bool) -> dict[str, Any]:

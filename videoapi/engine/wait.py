@@ -10,7 +10,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 from django.db import Error as DatabaseFailure
-from django.db import close_old_connections, connections
+from django.db import close_old_connections, connection, connections
 
 from videoapi.engine.changes import ChangeFeed
 from videoapi.models import Generation
@@ -46,6 +46,8 @@ class Waiter:
             # It may have ended before it was waited for; from here on the thread sees every change.
             if Generation.objects.finished().filter(pk=pk).exists():
                 return True
+            # Hundreds may wait; a database server counts its connections.
+            connection.close()
             while not event.wait(CHECK_SECONDS):
                 now = time.monotonic()
                 if stop_at == float("inf") and not self.is_serving():

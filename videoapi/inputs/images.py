@@ -80,8 +80,9 @@ def _decode_image(field: str, data: bytes, limits: InputLimits) -> Image.Image:
         image = ImageOps.exif_transpose(image)
     except InvalidRequest:
         raise
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        # Pillow's own words can hold addresses of this process, so they go no further than the log.
+    except Exception as error:
+        # Decoders of damaged files raise whatever they run into: struct.error, KeyError, OverflowError and more.
+        # Their words can hold addresses of this process.
         raise InvalidRequest(field, f"Not a whole {', '.join(FORMATS[:-1])} or {FORMATS[-1]} image.") from error
     return _to_rgb(image)
 
