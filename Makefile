@@ -31,11 +31,13 @@ clean:
 	rm -rf $(VENV) build dist db.sqlite3* media/videos media/thumbnails media/inputs media/scratch
 
 $(VENV)/serve: $(PROJECTS) constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	@echo "Installing what videoapi needs; the first time takes some minutes."
 	$(BIN)/pip install --quiet --constraint constraints.txt -e . $(LOCAL)
 	touch $@
 
 $(VENV)/test: $(PROJECTS) constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	@echo "Installing what videoapi needs; the first time takes some minutes."
 	$(BIN)/pip install --quiet --constraint constraints.txt -e ".[dev]" $(LOCAL)
 	touch $@ $(VENV)/serve
