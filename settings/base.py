@@ -1,5 +1,6 @@
 """What development and production share."""
 
+import sys
 from pathlib import Path
 
 import environ
@@ -8,17 +9,16 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
 INSTALLED_APPS = [
+    "videoapi",  # before the admin, whose front page it extends
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
-    "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "rest_framework",
     "django_tasks",
     "django_tasks_db",
-    "videoapi",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -51,8 +51,10 @@ LANGUAGE_CODE = "en-us"
 APPEND_SLASH = False
 
 DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}
-DATABASES["default"]["CONN_MAX_AGE"] = None
+DATABASES["default"]["CONN_MAX_AGE"] = 60
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["CONN_MAX_AGE"] = None
     # IMMEDIATE and WAL: without them, concurrent read-modify-writes fail with "database is locked".
     DATABASES["default"]["OPTIONS"] = {
         "timeout": 20,
@@ -69,6 +71,7 @@ WHITENOISE_USE_FINDERS = True
 REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["videoapi.api.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "videoapi.api.negotiation.AlwaysJSON",
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
     "UNAUTHENTICATED_USER": None,
@@ -83,6 +86,8 @@ VIDEOAPI = {
     "ffmpeg": env.str("VIDEOAPI_FFMPEG", default=""),
     "public_url": env.str("VIDEOAPI_PUBLIC_URL", default="").rstrip("/"),
     "preload": tuple(env.list("VIDEOAPI_PRELOAD", default=[])),
+    "load_seconds": env.float("VIDEOAPI_LOAD_SECONDS", default=3600.0),
+    "run_seconds": env.float("VIDEOAPI_RUN_SECONDS", default=4 * 3600.0),
     "slots": tuple(env.str("VIDEOAPI_SLOTS", default="*").split(";")),
     "embed_metadata": env.bool("VIDEOAPI_EMBED_METADATA", default=True),
     "fetch_private": env.bool("VIDEOAPI_FETCH_PRIVATE", default=False),
@@ -98,7 +103,7 @@ LOGGING = {
         "line": {
             # gunicorn and the worker share one terminal: the second column says who speaks.
             "format": "%(asctime)s {role:<7} %(levelname)-7s %(message)s".format(
-                role=env.str("VIDEOAPI_ROLE", default="manage")
+                role=env.str("VIDEOAPI_ROLE", default="worker" if "videoworker" in sys.argv else "manage")
             )
         }
     },
@@ -108,6 +113,8 @@ LOGGING = {
         # It announces every look at the queue.
         "django_tasks_db": {"level": "WARNING"},
         "django_tasks": {"level": "WARNING"},
-        "gunicorn.access": {"level": "INFO"},
+        # Over the root's handler, in place of gunicorn's own.
+        "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True},
+        "gunicorn.access": {"level": "INFO", "handlers": [], "propagate": True},
     },
 }

@@ -3,7 +3,6 @@
 from settings.base import *  # noqa: F403
 from settings.base import VIDEOAPI, env
 
-DEBUG = False
 SECRET_KEY = env.str("SECRET_KEY", default="for-development-on-this-machine-only")
 ALLOWED_HOSTS = [*env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"]), str(VIDEOAPI["bind"])]
-VIDEOAPI["preload"] = VIDEOAPI["preload"] or ("starter",)
+VIDEOAPI["preload"] = tuple(env.list("VIDEOAPI_PRELOAD", default=["starter"]))

@@ -3,28 +3,24 @@
 import os
 from typing import Any
 
-bind = f"{os.environ.get('BIND', '127.0.0.1')}:{os.environ.get('PORT', '8080')}"
+# Before the import: the role is in the format of the log lines.
+os.environ.setdefault("VIDEOAPI_ROLE", "web")
+
+from settings.base import LOGGING, VIDEOAPI, env
+
+host = VIDEOAPI["bind"]
+bind = f"[{host}]:{VIDEOAPI['port']}" if ":" in host else f"{host}:{VIDEOAPI['port']}"
 worker_class = "gthread"
 workers = 1
-threads = int(os.environ.get("VIDEOAPI_THREADS", "256"))
+threads = env.int("VIDEOAPI_THREADS", default=256)
 worker_connections = 2000
 # The heartbeat of the main loop, not a limit of requests, which may take as long as their video.
 timeout = 60
-graceful_timeout = int(float(os.environ.get("VIDEOAPI_GRACE_SECONDS", "30"))) + 5
+graceful_timeout = int(VIDEOAPI["grace_seconds"]) + 5
 control_socket_disable = True
 accesslog = "-"
 access_log_format = '%(h)s "%(r)s" %(s)s %(B)s bytes %(M)s ms'
-logconfig_dict = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "loggers": {
-        "gunicorn.error": {"level": "INFO", "propagate": True, "handlers": []},
-        "gunicorn.access": {"level": "INFO", "propagate": True, "handlers": []},
-    },
-    "formatters": {"line": {"format": "%(asctime)s web     %(levelname)-7s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"level": "INFO", "handlers": ["stderr"]},
-}
+logconfig_dict = LOGGING
 
 
 def post_worker_init(worker: Any) -> None:

@@ -61,6 +61,14 @@ def test_a_completed_generation_shows_player_parameters_and_timings(admin_client
     assert f'src="/thumbnails/{pk}.jpg"' in page(admin_client, "generation/")
 
 
+def test_the_front_page_shows_plugins_models_and_what_to_mend(admin_client: Client) -> None:
+    html = admin_client.get("/admin/").content.decode()
+    assert "videoapi-starter 0.1.0" in html
+    assert "<strong>starter</strong>, video-model:" in html
+    assert "does not load: ImportError: no module named" in html
+    assert "pip install --force-reinstall videoapi-broken" in html
+
+
 def test_nothing_can_be_added_changed_or_deleted(admin_client: Client) -> None:
     pk = generations.make().pk
     for path in ("generation/add/", f"generation/{pk}/delete/", "worker/add/"):

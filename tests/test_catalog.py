@@ -103,6 +103,12 @@ def test_a_key_that_nobody_honours_is_a_mild_problem_that_names_file_and_key(ins
     assert not catalog.problems[0].serious
 
 
+def test_a_folder_of_model_files_that_does_not_exist_is_a_problem(tmp_path: Path) -> None:
+    (problem,) = load_catalog(tmp_path / "nowhere").problems
+    assert problem.message == f"The folder of model files does not exist: {tmp_path / 'nowhere'}"
+    assert "VIDEOAPI_MODELS_DIR" in problem.hint
+
+
 def test_one_bad_file_leaves_the_other_models_of_its_plugin(installation: Installation) -> None:
     installation.add_plugin("backend_a", BACKEND)
     installation.add_model("a.yaml", "name: a\nbackend: backend_a\nweights: pickle\n")
@@ -120,6 +126,7 @@ def test_one_bad_file_leaves_the_other_models_of_its_plugin(installation: Instal
         ("name: x\n", "x.yaml: 'backend' is required."),
         ("name: x\nbackend: nobody\n", "x.yaml: backend 'nobody' is not installed. Installed: "),
         ("name: other\nbackend: starter\n", "x.yaml: backend 'starter' registered no model 'other'."),
+        ("name: fine\nbackend: starter\n", "x.yaml: 'name' is 'fine', like that of ok.yaml."),
         ("name: starter\nbackend: starter\naliases: [1]\n", "x.yaml: 'aliases' must be a list of names."),
     ],
 )

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.core.management.base import SystemCheckError
 
 from videoapi.checks import check_catalog, check_settings
 from videoapi.engine.registry import get_catalog
@@ -29,10 +30,22 @@ def test_a_broken_plugin_and_an_ignored_key_are_warnings_with_a_way_out(configur
 
 
 def test_wrong_settings_are_errors(configure: Callable[..., Any], settings: Any) -> None:
-    configure(ffmpeg="/nonexistent", preload=("nobody",))
-    assert [message.id for message in check_settings(None)] == ["videoapi.E002", "videoapi.W003"]
+    configure(ffmpeg="/nonexistent", preload=("nobody", " video-model"), slots=("*", "faulty-good, somebody"))
+    messages = {message.id: message.msg for message in check_settings(None)}
+    assert sorted(messages) == ["videoapi.E002", "videoapi.E003", "videoapi.W003"]
+    assert messages["videoapi.E003"].startswith("VIDEOAPI_SLOTS: Unknown model 'somebody'.")
+    assert messages["videoapi.W003"].startswith("VIDEOAPI_PRELOAD: Unknown model 'nobody'.")
     settings.VIDEOAPI = {**settings.VIDEOAPI, "colour": "red"}
-    assert [message.id for message in check_settings(None)] == ["videoapi.E001"]
+    with pytest.raises(SystemCheckError, match=r"\(videoapi.E001\) settings.VIDEOAPI: .*'colour'"):
+        call_command("check")
+
+
+def test_defaults_that_the_models_own_limits_refuse_are_a_warning(configure: Callable[..., Any]) -> None:
+    folder: Path = configure().models_dir
+    (folder / "small.yaml").write_text("name: starter\nbackend: starter\nstep: 30\nlimits: {max_steps: 20}\n")
+    get_catalog.cache_clear()
+    (message,) = [message for message in check_catalog(None) if message.id == "videoapi.W004"]
+    assert message.msg == ("Model 'starter' refuses a request that leaves out 'step': 30 is over the limit of 20.")
 
 
 def test_the_plugins_are_listed_with_models_modes_and_faults(

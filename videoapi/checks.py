@@ -2,53 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.core import checks
 
-from videoapi.conf import get_conf
+from videoapi import resolution
+from videoapi.conf import Conf, get_conf
 from videoapi.encoding import find_ffmpeg
 from videoapi.engine.registry import get_catalog
-from videoapi.exceptions import EncodingError
+from videoapi.exceptions import EncodingError, InvalidRequest
+from videoapi.types import ModelSpec
 
 
 @checks.register("videoapi")
 def check_catalog(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks.CheckMessage]:
-    """W001: a plugin or model file that does not serve. W002: a key of a model file that nobody honours.
+    """W001: a plugin or model file that does not serve. W002: a key of a model file that nobody honours. W004: a model
+    that refuses its own defaults.
 
     Warnings, because the other models serve and the server must start.
     """
-    return [
+    if isinstance(_read_conf(), checks.Error):
+        return []
+    messages: list[checks.CheckMessage] = [
         checks.Warning(problem.message, hint=problem.hint, id="videoapi.W001" if problem.serious else "videoapi.W002")
         for problem in get_catalog().problems
+    ]
+    return messages + [
+        checks.Warning(
+            f"Model '{entry.spec.name}' refuses a request that leaves out '{refusal.field}': {refusal.message}",
+            hint="Change defaults or limits in its model file.",
+            id="videoapi.W004",
+        )
+        for entry in get_catalog()
+        for refusal in _refused_defaults(entry.spec)
     ]
 
 
 @checks.register("videoapi")
 def check_settings(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks.CheckMessage]:
-    """E001: a wrong key in settings.VIDEOAPI. E002: no ffmpeg. W003: a preload of a model that is
+    """E001: a wrong key in settings.VIDEOAPI. E002: no ffmpeg. E003 and W003: a slot or a preload of a model that is
     not installed.
     """
-    try:
-        conf = get_conf()
-    except TypeError as error:
-        return [
-            checks.Error(f"settings.VIDEOAPI: {error}.", hint="See videoapi/conf.py for the keys.", id="videoapi.E001")
-        ]
+    conf = _read_conf()
+    if isinstance(conf, checks.Error):
+        return [conf]
     messages: list[checks.CheckMessage] = []
     try:
         find_ffmpeg(conf.ffmpeg)
     except EncodingError as error:
         messages.append(checks.Error(error.message, hint="pip install imageio-ffmpeg", id="videoapi.E002"))
-    names = {name for entry in get_catalog() for name in (entry.spec.name, *entry.spec.aliases)}
     messages += [
-        checks.Warning(
-            f"VIDEOAPI_PRELOAD names '{name}', which is not installed.",
-            hint="manage.py plugins",
-            id="videoapi.W003",
-        )
-        for name in conf.preload
-        if name not in names
+        checks.Error(f"VIDEOAPI_SLOTS: {error.message}", hint="manage.py plugins", id="videoapi.E003")
+        for error in _unknown([name for slot in conf.slots for name in slot.split(",") if name.strip() != "*"])
+    ]
+    messages += [
+        checks.Warning(f"VIDEOAPI_PRELOAD: {error.message}", hint="manage.py plugins", id="videoapi.W003")
+        for error in _unknown(conf.preload)
     ]
     return messages
+
+
+def _read_conf() -> Conf | checks.Error:
+    try:
+        return get_conf()
+    except TypeError as error:
+        return checks.Error(f"settings.VIDEOAPI: {error}.", hint="videoapi/conf.py has the keys.", id="videoapi.E001")
+
+
+def _unknown(names: Sequence[str]) -> Iterator[InvalidRequest]:
+    for name in names:
+        try:
+            get_catalog().find(name.strip())
+        except InvalidRequest as error:
+            yield error
+
+
+def _refused_defaults(spec: ModelSpec) -> Iterator[InvalidRequest]:
+    defaults, limits = spec.defaults, spec.limits
+    for resolve in (
+        lambda: resolution.resolve_size({}, spec),
+        lambda: resolution.resolve_length({}, spec),
+        lambda: resolution.resolve_number({}, "step", defaults.num_inference_steps, limits.max_steps),
+        lambda: resolution.resolve_number({}, "cfg_scale", defaults.guidance_scale, limits.max_guidance_scale),
+    ):
+        try:
+            resolve()
+        except InvalidRequest as error:
+            yield error

@@ -37,7 +37,7 @@ class Conf:
     stale_seconds: float = 30.0
     """A running generation without a heartbeat for this long belongs to a dead worker."""
     max_attempts: int = 2
-    load_seconds: float = 1800.0
+    load_seconds: float = 3600.0
     """The longest that loading a model may take."""
     run_seconds: float = 4 * 3600.0
     """The longest that one generation may take."""
@@ -45,6 +45,12 @@ class Conf:
     """A model that does not heed a cancel for this long is killed."""
     grace_seconds: float = 30.0
     """At a stop, running generations may take this long to finish; then they go back to the queue."""
+
+    @property
+    def address(self) -> str:
+        """Where the web server listens, as a URL has it."""
+        host = f"[{self.bind}]" if ":" in self.bind else self.bind
+        return f"{host}:{self.port}"
 
 
 def get_conf() -> Conf:

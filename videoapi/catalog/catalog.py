@@ -148,4 +148,7 @@ def load_catalog(models_dir: Path, only: str | None = None) -> Catalog:
     catalog = Catalog(Plugins(only), files)
     for error in errors:
         catalog.problems.append(Problem(message=error.message, hint=f"Edit the file in {models_dir.name}/."))
+    if not models_dir.is_dir():
+        message = f"The folder of model files does not exist: {models_dir}"
+        catalog.problems.append(Problem(message=message, hint="Create it, or set VIDEOAPI_MODELS_DIR."))
     return catalog

@@ -20,11 +20,16 @@ WITHOUT_EFFECT = ("known_usecases",)
 
 def read_model_files(folder: Path) -> tuple[list[ModelFile], list[ConfigurationError]]:
     """Every `*.yaml` and `*.yml` of the folder in order of name, and what is wrong with those that cannot be read."""
-    files, errors = [], []
+    files: list[ModelFile] = []
+    errors: list[ConfigurationError] = []
     paths = [path for path in sorted(folder.glob("*.y*ml")) if path.suffix in (".yaml", ".yml")]
     for path in paths:
         try:
-            files.append(_read(path))
+            file = _read(path)
+            other = next((other for other in files if other.name == file.name), None)
+            if other is not None:
+                raise file.error("name", f"is '{file.name}', like that of {other.path.name}")
+            files.append(file)
         except ConfigurationError as error:
             errors.append(error)
     return files, errors

@@ -47,13 +47,14 @@ def build_spec(config: ModelFile) -> ModelSpec:
     if family is None:
         raise config.error("diffusers.pipeline_type", f"'{pipeline_class}' is not one of: {', '.join(FAMILIES)}")
     configs = source.read_configs()
+    path = str(source.folder) if source.is_local else name
     return ModelSpec(
         name=config.name,
         modes=family.find_modes(configs),
         defaults=family.defaults,
         size_multiple=family.find_size_multiple(configs),
         frame_grid=family.frame_grid,
-        settings={"source": name, "pipeline_class": pipeline_class, "dtype": _find_dtype(config)},
+        settings={"source": path, "pipeline_class": pipeline_class, "dtype": _find_dtype(config)},
     )
 
 

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,11 +17,11 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from videoapi.conf import Conf, get_conf
+from videoapi.engine.parent import die_with_parent
 from videoapi.engine.registry import get_catalog
 
 logger = logging.getLogger(__name__)
 
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 RESTART_SECONDS = 2.0
 
 
@@ -45,11 +45,14 @@ class Command(BaseCommand):
             "worker": [sys.executable, sys.argv[0], "videoworker"],
         }
         children = {role: _start(role, command, conf) for role, command in commands.items()}
-        self._greet(conf)
+        greeted = False
         while not self._stopping:
-            time.sleep(0.2)
+            time.sleep(0.1)
             if children["web"].poll() is not None:
                 break
+            if not greeted and _is_listening(conf):
+                self._greet(conf)
+                greeted = True
             if children["worker"].poll() is not None:
                 logger.error("the worker has ended with status %s; starting it anew", children["worker"].returncode)
                 time.sleep(RESTART_SECONDS)
@@ -62,7 +65,7 @@ class Command(BaseCommand):
         self._stopping = True
 
     def _greet(self, conf: Conf) -> None:
-        url = f"http://{conf.bind}:{conf.port}"
+        url = f"http://{conf.address}"
         names = [" = ".join((entry.spec.name, *entry.spec.aliases)) for entry in get_catalog()]
         model = next(iter(get_catalog())).spec.name if names else "MODEL"
         body = f'{{"model": "{model}", "prompt": "a red circle moving left to right on a white background"}}'
@@ -83,13 +86,21 @@ def _needs_migrations() -> bool:
 def _start(role: str, command: list[str], conf: Conf) -> subprocess.Popen[bytes]:
     """In a process group of its own, so that Ctrl-C reaches this supervisor alone and the end is in order."""
     environment = os.environ | {"VIDEOAPI_ROLE": role, "BIND": conf.bind, "PORT": str(conf.port)}
-    return subprocess.Popen(command, env=environment, process_group=0, preexec_fn=_die_with_parent)
+    return subprocess.Popen(command, env=environment, process_group=0, preexec_fn=_die_with_supervisor)
 
 
-def _die_with_parent() -> None:
+def _die_with_supervisor() -> None:
     # Even a supervisor that is killed leaves nothing running. Safe before exec: this process has one thread.
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    die_with_parent(signal.SIGTERM)
+
+
+def _is_listening(conf: Conf) -> bool:
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (compared with, not bound to)
+    try:
+        with socket.create_connection((everywhere.get(conf.bind, conf.bind), conf.port), timeout=1):
+            return True
+    except OSError:
+        return False
 
 
 def _end(children: Any, grace: float) -> None:
