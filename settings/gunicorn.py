@@ -6,13 +6,13 @@ from typing import Any
 # Before the import: the role is in the format of the log lines.
 os.environ.setdefault("VIDEOAPI_ROLE", "web")
 
-from settings.base import LOGGING, VIDEOAPI, env
+from settings.base import LOGGING, VIDEOAPI
 
 host = VIDEOAPI["bind"]
 bind = f"[{host}]:{VIDEOAPI['port']}" if ":" in host else f"{host}:{VIDEOAPI['port']}"
 worker_class = "gthread"
 workers = 1
-threads = env.int("VIDEOAPI_THREADS", default=256)
+threads = VIDEOAPI["threads"]
 worker_connections = 2000
 # The heartbeat of the main loop, not a limit of requests, which may take as long as their video.
 timeout = 60

@@ -10,14 +10,22 @@ from typing import Any
 
 from django.core.files.storage import default_storage
 from django.db import connections
+from django.utils import timezone
 from PIL.Image import Image
 
-from videoapi.engine.submit import submit
-from videoapi.models import Generation
+from videoapi.engine.submit import Idempotency, submit
+from videoapi.models import Generation, Worker
 from videoapi.types import GenerationRequest
 
 
-def make(model: str = "faulty-good", *, frames: int = 5, image: Image | None = None, **values: Any) -> Generation:
+def make(
+    model: str = "faulty-good",
+    *,
+    frames: int = 5,
+    image: Image | None = None,
+    idempotency: Idempotency | None = None,
+    **values: Any,
+) -> Generation:
     request = GenerationRequest(
         **{
             "prompt": "anything",
@@ -33,7 +41,14 @@ def make(model: str = "faulty-good", *, frames: int = 5, image: Image | None = N
             **values,
         }
     )
-    return submit(model, request, frames, [])
+    add_worker()
+    return submit(model, request, frames, [], idempotency)
+
+
+def add_worker(*slots: str, name: str = "host:1") -> None:
+    """A living worker; by default one slot for every model."""
+    values = {"slots": [slot.split(",") for slot in slots or ("*",)], "last_seen": timezone.now()}
+    Worker.objects.update_or_create(name=name, defaults=values)
 
 
 def stored_files() -> list[str]:

@@ -20,8 +20,8 @@ from videoapi.engine.reaper import reap
 from videoapi.engine.slot import Slot
 from videoapi.engine.storage import scratch_name
 from videoapi.engine.tasks import queue_name
-from videoapi.engine.wait import Waiter
-from videoapi.exceptions import ModelError
+from videoapi.engine.wait import Outcome, Waiter
+from videoapi.exceptions import ModelError, TooManyRequests
 from videoapi.models import Generation, State, Worker
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("faulty")]
@@ -139,7 +139,7 @@ def test_the_reaper_leaves_the_living_alone(configure: Any) -> None:
     reap(configure())
     generation.refresh_from_db()
     assert generation.state == State.IN_PROGRESS
-    assert list(Worker.objects.values_list("name", flat=True)) == ["alive:1"]
+    assert list(Worker.objects.values_list("name", flat=True)) == ["alive:1", "host:1"]
 
 
 def test_only_one_of_many_workers_claims_a_generation(configure: Any) -> None:
@@ -200,21 +200,34 @@ def test_many_wait_for_one_generation_and_for_several(configure: Any, slot: Slot
         slot.run(str(row.pk))
     for thread in threads:
         thread.join(20)
-    assert results == [True] * 12
+    assert results == [Outcome.ENDED] * 12
     until(lambda: waiter._thread is None)
 
 
 def test_waiting_for_what_has_ended_returns_at_once(configure: Any) -> None:
     generation = generations.make()
     generation.request_cancel()
-    assert Waiter().wait(generation.pk, 1)
+    assert Waiter().wait(generation.pk, 1) is Outcome.ENDED
 
 
 def test_waiting_ends_when_the_server_stops(configure: Any) -> None:
     waiter, generation = Waiter(), generations.make()
     waiter.is_serving = lambda: False
-    assert not waiter.wait(generation.pk, 0.1)
+    assert waiter.wait(generation.pk, 0.1) is Outcome.STOPPING
     until(lambda: waiter._thread is None)
+
+
+def test_waiting_ends_at_the_limit_and_when_the_client_is_gone(configure: Any) -> None:
+    waiter, generation = Waiter(), generations.make()
+    assert waiter.wait(generation.pk, 1, limit=0.1) is Outcome.TIMEOUT
+    assert waiter.wait(generation.pk, 1, is_gone=lambda: True) is Outcome.GONE
+
+
+def test_seats_are_given_back(configure: Any) -> None:
+    waiter = Waiter()
+    for _ in range(2):
+        with waiter.seat(2), waiter.seat(2), pytest.raises(TooManyRequests, match="respond-async"), waiter.seat(2):
+            pass
 
 
 @pytest.mark.parametrize("name", ["starter", "a" * 32, "Wan-AI/Wan2.1-T2V-14B-Diffusers-with-a-long-name"])

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from django.conf import settings
 
+# Threads of the web server that are kept for requests that are answered at once.
+SPARE_THREADS = 32
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Conf:
@@ -33,6 +36,14 @@ class Conf:
     max_body_bytes: int = 32 * 2**20
     max_image_bytes: int = 20 * 2**20
     max_image_pixels: int = 40_000_000
+    threads: int = 256
+    """The web server's; all but SPARE_THREADS may wait for videos at once."""
+    sync_seconds: float = 0.0
+    """A synchronous request that takes longer is answered with 202 and goes on; 0 for no limit."""
+    cancel_on_disconnect: bool = True
+    """A client that hangs up on a synchronous request cancels it."""
+    max_queued: int = 500
+    max_queued_per_model: int = 250
     heartbeat_seconds: float = 2.0
     stale_seconds: float = 30.0
     """A running generation without a heartbeat for this long belongs to a dead worker."""
@@ -45,6 +56,11 @@ class Conf:
     """A model that does not heed a cancel for this long is killed."""
     grace_seconds: float = 30.0
     """At a stop, running generations may take this long to finish; then they go back to the queue."""
+
+    @property
+    def seats(self) -> int:
+        """How many requests may hold their thread for long."""
+        return max(1, self.threads - SPARE_THREADS)
 
     @property
     def address(self) -> str:

@@ -59,6 +59,32 @@ class Cancelled(VideoAPIError):
     code = "cancelled"
 
 
+class Refused(VideoAPIError):
+    """The request is right, but not accepted now. `retry_after` is when to try again, in seconds."""
+
+    def __init__(self, message: str, retry_after: int = 10) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class TooManyRequests(Refused):
+    """The queue is full, or too many clients are waiting: HTTP 429."""
+
+    code = "too_many_requests"
+
+
+class NoWorker(Refused):
+    """No living worker serves the model: HTTP 503."""
+
+    code = "no_worker"
+
+
+class IdempotencyConflict(VideoAPIError):
+    """The Idempotency-Key was used for another request: HTTP 409."""
+
+    code = "idempotency_conflict"
+
+
 class ConfigurationError(VideoAPIError):
     """A plugin or a model file is wrong; collected by the catalog and shown by `manage.py check`."""
 

@@ -25,12 +25,16 @@ class State(models.TextChoices):
     EXPIRED = "expired"
 
 
+EVERY_MODEL = "*"
 UNFINISHED = (State.QUEUED, State.IN_PROGRESS)
 
 
 class GenerationQuerySet(models.QuerySet["Generation"]):
     def finished(self) -> Self:
         return self.exclude(state__in=UNFINISHED)
+
+    def queued(self) -> Self:
+        return self.filter(state=State.QUEUED)
 
     def stale(self, seconds: float) -> Self:
         """Running, by a worker that has given no sign for that long."""
@@ -70,6 +74,8 @@ class Generation(models.Model):
     num_frames = models.PositiveIntegerField()
     fps = models.PositiveIntegerField()
     warnings = models.JSONField(default=list)
+    idempotency_key = models.CharField(max_length=255, null=True, unique=True, editable=False)  # noqa: DJ001  (unique)
+    request_digest = models.CharField(max_length=64, blank=True, editable=False)
     start_image = models.FileField(blank=True)
     end_image = models.FileField(blank=True)
 
@@ -109,6 +115,19 @@ class Generation(models.Model):
     @property
     def is_finished(self) -> bool:
         return self.state not in UNFINISHED
+
+    @property
+    def percent(self) -> int:
+        """Of its denoising steps; 100 once it is completed."""
+        if self.state == State.COMPLETED:
+            return 100
+        return min(99, 100 * self.step // self.total_steps) if self.total_steps else 0
+
+    @property
+    def work(self) -> int:
+        """What its time is about in proportion to."""
+        steps: int = self.parameters["num_inference_steps"]
+        return self.width * self.height * self.num_frames * steps
 
     @property
     def seconds(self) -> float:
@@ -161,10 +180,10 @@ class Generation(models.Model):
         )
 
     def request_cancel(self) -> None:
-        """Cancel at once while queued, at its next step while running."""
+        """Cancel at once while queued, at its next step while running; what has ended stays as it is."""
         queued = type(self).objects.filter(pk=self.pk, state=State.QUEUED)
         if not self._change(queued, cancel_requested=True, **_ending(Cancelled("Cancelled by the client."))):
-            type(self).objects.filter(pk=self.pk).update(cancel_requested=True)
+            type(self).objects.filter(pk=self.pk, state=State.IN_PROGRESS).update(cancel_requested=True)
 
     def _mine(self) -> models.QuerySet[Generation]:
         """This row while it still runs in this attempt of this worker."""
@@ -199,14 +218,18 @@ class Worker(models.Model):
     """A videoworker process and when it was last alive."""
 
     name = models.CharField(max_length=100, primary_key=True)
-    slots = models.JSONField(default=list, help_text="The models that each slot serves.")
+    slots = models.JSONField(default=list, help_text="For each slot, the models that it serves; * is every one.")
     started_at = models.DateTimeField(auto_now_add=True)
     last_seen = models.DateTimeField()
 
-    objects = WorkerQuerySet.as_manager()
+    objects: ClassVar[models.Manager[Worker]] = WorkerQuerySet.as_manager()
 
     class Meta:
         ordering = ("name",)
 
     def __str__(self) -> str:
         return self.name
+
+    def count_slots(self, model: str) -> int:
+        """How many of its slots serve the model."""
+        return sum(1 for models in self.slots if model in models or EVERY_MODEL in models)

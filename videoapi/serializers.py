@@ -20,6 +20,7 @@ from videoapi.fields import SecondsField, StrictCharField, StrictFloatField, Str
 from videoapi.inputs import InputLimits, fit, read_image
 from videoapi.types import GenerationRequest, ModelSpec
 
+RESPONSE_FORMATS = ("url", "b64_json")
 MAX_SEED = 2**63 - 1  # the database's integer
 
 
@@ -32,7 +33,6 @@ class Order:
     num_frames: int
     """What the client asked for; `request.num_frames` is what the model makes."""
     warnings: tuple[str, ...]
-    as_base64: bool
 
 
 class VideoRequestSerializer(serializers.Serializer[Any]):
@@ -53,7 +53,7 @@ class VideoRequestSerializer(serializers.Serializer[Any]):
     seed = StrictIntegerField(required=False, min_value=0, max_value=MAX_SEED)
     cfg_scale = StrictFloatField(required=False, min_value=0)
     step = StrictIntegerField(required=False, min_value=1)
-    response_format = serializers.ChoiceField(choices=("url", "b64_json"), default="url")
+    response_format = serializers.ChoiceField(choices=RESPONSE_FORMATS, default="url")
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict):
@@ -65,6 +65,11 @@ class VideoRequestSerializer(serializers.Serializer[Any]):
             # LocalAI's clients send null for a field that they leave out.
             data = {key: value for key, value in data.items() if value is not None}
         return super().to_internal_value(data)
+
+    @property
+    def wants_base64(self) -> bool:
+        """The answer is to hold the file itself."""
+        return bool(self.validated_data["response_format"] == "b64_json")
 
     def resolve(self) -> Order:
         """Every field decided: the request, then the model file, then the model's spec, then 512x512.
@@ -112,7 +117,6 @@ def _resolve(data: dict[str, Any], entry: Entry, conf: Conf) -> Order:
         request=request,
         num_frames=num_frames,
         warnings=tuple(warnings),
-        as_base64=data["response_format"] == "b64_json",
     )
 
 

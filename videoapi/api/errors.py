@@ -11,7 +11,7 @@ from rest_framework.exceptions import APIException, ErrorDetail, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
-from videoapi.exceptions import InvalidRequest
+from videoapi.exceptions import IdempotencyConflict, InvalidRequest, Refused, TooManyRequests
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +30,12 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
     """DRF's hook for whatever a view raises."""
     if isinstance(error, InvalidRequest):
         return Response(error_body(400, error.code, error.message, error.field), 400)
+    if isinstance(error, Refused):
+        status = 429 if isinstance(error, TooManyRequests) else 503
+        headers = {"Retry-After": str(error.retry_after)}
+        return Response(error_body(status, error.code, error.message), status, headers=headers)
+    if isinstance(error, IdempotencyConflict):
+        return Response(error_body(409, error.code, error.message, "Idempotency-Key"), 409)
     if isinstance(error, ValidationError):
         param, detail = _first_detail(error.detail)
         return Response(error_body(400, str(detail.code), str(detail), param), 400)

@@ -1,19 +1,18 @@
-"""LocalAI's `POST /video`: waits for the video and answers with it."""
+"""LocalAI's `POST /video`, which waits for the video and answers with it, and the list of what was asked for."""
 
 from __future__ import annotations
 
-import base64
-from typing import Any
-
-from django.urls import reverse
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from videoapi.api.bodies import failure, failure_status, job_body, job_url, video_body, video_url
 from videoapi.api.errors import error_body
-from videoapi.conf import get_conf
+from videoapi.api.headers import has_hung_up, prefers_async, read_idempotency
+from videoapi.api.listing import list_generations
+from videoapi.conf import Conf, get_conf
 from videoapi.engine.submit import submit
-from videoapi.engine.wait import waiter
+from videoapi.engine.wait import Outcome, waiter
 from videoapi.models import Generation, State
 from videoapi.serializers import VideoRequestSerializer
 
@@ -24,51 +23,52 @@ ANSWER_SECONDS = 2.0
 class VideoView(APIView):
     """One request, one video."""
 
+    def get(self, request: Request) -> Response:
+        return Response(list_generations(request.query_params))
+
     def post(self, request: Request) -> Response:
+        conf = get_conf()
         serializer = VideoRequestSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        order = serializer.resolve()
-        generation = submit(order.model, order.request, order.num_frames, order.warnings)
-        if not waiter.wait(generation.pk, max(0.0, get_conf().grace_seconds - ANSWER_SECONDS)):
-            return _stopping(generation)
-        generation.refresh_from_db()
-        if generation.state == State.COMPLETED:
-            return Response(video_body(generation, as_base64=order.as_base64))
-        return _failed(generation)
+        if prefers_async(request):
+            return _accepted(_submit(request, serializer), preferred=True)
+        with waiter.seat(conf.seats):
+            return _wait(request, _submit(request, serializer), conf, as_base64=serializer.wants_base64)
 
 
-def video_url(generation: Generation) -> str:
-    """The address of the mp4: a path, or absolute when the operator has set a public URL."""
-    return get_conf().public_url + reverse("generated-video", args=[f"{generation.pk}.mp4"])
+def _submit(request: Request, serializer: VideoRequestSerializer) -> Generation:
+    idempotency = read_idempotency(request)
+    if idempotency and (known := idempotency.find()):
+        return known
+    order = serializer.resolve()
+    return submit(order.model, order.request, order.num_frames, order.warnings, idempotency)
 
 
-def video_body(generation: Generation, *, as_base64: bool) -> dict[str, Any]:
-    """LocalAI's answer, and what the server decided for the client."""
-    if as_base64:
-        with generation.video.open("rb") as file:
-            item = {"b64_json": base64.b64encode(file.read()).decode()}
-    else:
-        item = {"url": video_url(generation)}
-    return {
-        "created": int(generation.created_at.timestamp()),
-        "id": str(generation.pk),
-        "data": [item],
-        "model": generation.model,
-        "seed": generation.seed,
-        "width": generation.width,
-        "height": generation.height,
-        "num_frames": generation.num_frames,
-        "fps": generation.fps,
-        "seconds": generation.seconds,
-        "timings": generation.all_timings(),
-        "warnings": generation.warnings,
-    }
+def _wait(request: Request, generation: Generation, conf: Conf, *, as_base64: bool) -> Response:
+    outcome = waiter.wait(
+        generation.pk,
+        grace=max(0.0, conf.grace_seconds - ANSWER_SECONDS),
+        limit=conf.sync_seconds or float("inf"),
+        is_gone=lambda: has_hung_up(request),
+    )
+    if outcome is Outcome.STOPPING:
+        return _stopping(generation)
+    if outcome is Outcome.GONE and conf.cancel_on_disconnect and generation.idempotency_key is None:
+        # With a key, the client can come back for it.
+        generation.request_cancel()
+    generation.refresh_from_db()
+    if not generation.is_finished:
+        return _accepted(generation)
+    if generation.state == State.COMPLETED:
+        return Response(video_body(generation, as_base64=as_base64))
+    return Response(failure(generation), failure_status(generation))
 
 
-def _failed(generation: Generation) -> Response:
-    status = 400 if generation.error_field else 500
-    message = generation.error_message or "The generation was cancelled."
-    return Response(error_body(status, generation.error_code, message, generation.error_field or None), status)
+def _accepted(generation: Generation, *, preferred: bool = False) -> Response:
+    headers = {"Location": job_url(generation)}
+    if preferred:
+        headers["Preference-Applied"] = "respond-async"
+    return Response(job_body(generation), 202, headers=headers)
 
 
 def _stopping(generation: Generation) -> Response:
@@ -76,4 +76,5 @@ def _stopping(generation: Generation) -> Response:
         f"The server stops. Generation {generation.pk} goes on when it is back; its video will be at "
         f"{video_url(generation)}."
     )
-    return Response(error_body(503, "server_stopping", message), 503, headers={"Retry-After": "10"})
+    headers = {"Retry-After": "10", "Location": job_url(generation)}
+    return Response(error_body(503, "server_stopping", message), 503, headers=headers)

@@ -8,10 +8,9 @@ from collections.abc import Iterable
 from videoapi.conf import Conf
 from videoapi.engine.registry import get_catalog
 from videoapi.exceptions import InvalidRequest
+from videoapi.models import EVERY_MODEL
 
 logger = logging.getLogger(__name__)
-
-EVERY_MODEL = "*"
 
 
 def choose_models(conf: Conf) -> list[tuple[list[str], str | None]]:

@@ -3,19 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
+from videoapi.conf import get_conf
+from videoapi.engine.admission import admit
 from videoapi.engine.storage import delete_inputs, store_input
 from videoapi.engine.tasks import deliver
+from videoapi.exceptions import IdempotencyConflict
 from videoapi.models import Generation
 from videoapi.types import GenerationRequest
 
 
-def submit(model: str, request: GenerationRequest, num_frames: int, warnings: Sequence[str]) -> Generation:
-    """Store the request and queue it, both or neither.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Idempotency:
+    """A client's name for one request, so that sending it again does not make another video."""
 
-    `num_frames` is what the client asked for; `request.num_frames` is what the model will make.
+    key: str
+    digest: str
+    """Of the request's body."""
+
+    def find(self) -> Generation | None:
+        """The generation of that key. Raises IdempotencyConflict when it came from another body."""
+        generation = Generation.objects.filter(idempotency_key=self.key).first()
+        if generation is not None and generation.request_digest != self.digest:
+            raise IdempotencyConflict("This Idempotency-Key was sent with another request; use a new one.")
+        return generation
+
+
+def submit(
+    model: str,
+    request: GenerationRequest,
+    num_frames: int,
+    warnings: Sequence[str],
+    idempotency: Idempotency | None = None,
+) -> Generation:
+    """Store the request and queue it, both or neither; or return the one that has its idempotency key already.
+
+    `num_frames` is what the client asked for; `request.num_frames` is what the model will make. Raises Refused and
+    IdempotencyConflict.
     """
     generation = Generation(
         model=model,
@@ -32,6 +59,8 @@ def submit(model: str, request: GenerationRequest, num_frames: int, warnings: Se
         num_frames=num_frames,
         fps=request.fps,
         warnings=list(warnings),
+        idempotency_key=idempotency.key if idempotency else None,
+        request_digest=idempotency.digest if idempotency else "",
     )
     try:
         for field, image in (
@@ -41,9 +70,13 @@ def submit(model: str, request: GenerationRequest, num_frames: int, warnings: Se
             if image is not None:
                 store_input(field, image)
         with transaction.atomic():
+            admit(generation, get_conf())
             generation.save(force_insert=True)
             deliver(generation)
-    except BaseException:
+    except BaseException as error:
         delete_inputs(generation)
+        # The same request at the same time: the other one was first.
+        if isinstance(error, IntegrityError) and idempotency and (first := idempotency.find()):
+            return first
         raise
     return generation

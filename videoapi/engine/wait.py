@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
+import enum
 import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from uuid import UUID
 
 from django.db import Error as DatabaseFailure
 from django.db import close_old_connections, connection, connections
 
 from videoapi.engine.changes import ChangeFeed
+from videoapi.exceptions import TooManyRequests
 from videoapi.models import Generation
 
 logger = logging.getLogger(__name__)
 
-# Seconds between two looks at whether the server is still to run.
+# Seconds between two looks at whether the client and the server are still there.
 CHECK_SECONDS = 0.5
 # Seconds after which the thread looks even if nothing seems to have changed.
 IDLE_SECONDS = 1.0
+
+
+class Outcome(enum.Enum):
+    """Why a wait is over."""
+
+    ENDED = "the generation has ended"
+    TIMEOUT = "the time that the client may wait is over"
+    STOPPING = "the server stops"
+    GONE = "the client has hung up"
 
 
 class Waiter:
@@ -32,29 +44,56 @@ class Waiter:
         self._events: defaultdict[UUID, list[threading.Event]] = defaultdict(list)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._taken = 0
 
-    def wait(self, pk: UUID, grace: float) -> bool:
-        """True when the generation has ended; False when the server stops first, `grace` seconds after the order."""
+    @contextlib.contextmanager
+    def seat(self, seats: int) -> Iterator[None]:
+        """One of the `seats` for requests that hold their thread for long, so that others find a free one.
+
+        Raises TooManyRequests.
+        """
+        with self._lock:
+            if self._taken >= seats:
+                raise TooManyRequests(
+                    "Too many requests are waiting for their videos; send 'Prefer: respond-async' and ask later."
+                )
+            self._taken += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._taken -= 1
+
+    def wait(
+        self, pk: UUID, grace: float, limit: float = float("inf"), is_gone: Callable[[], bool] | None = None
+    ) -> Outcome:
+        """Return when the generation has ended, after `limit` seconds, when `is_gone` says so, or when the server
+        stops, `grace` seconds after the order.
+        """
         event = threading.Event()
         with self._lock:
             self._events[pk].append(event)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._look, name="waiter", daemon=True)
                 self._thread.start()
-        stop_at = float("inf")
+        started, stop_at = time.monotonic(), float("inf")
         try:
             # It may have ended before it was waited for; from here on the thread sees every change.
             if Generation.objects.finished().filter(pk=pk).exists():
-                return True
+                return Outcome.ENDED
             # Hundreds may wait; a database server counts its connections.
             connection.close()
-            while not event.wait(CHECK_SECONDS):
+            while not event.wait(min(CHECK_SECONDS, max(0.0, started + limit - time.monotonic()))):
                 now = time.monotonic()
                 if stop_at == float("inf") and not self.is_serving():
                     stop_at = now + grace
-                if now > stop_at:
-                    return False
-            return True
+                if now >= stop_at:
+                    return Outcome.STOPPING
+                if now >= started + limit:
+                    return Outcome.TIMEOUT
+                if is_gone and is_gone():
+                    return Outcome.GONE
+            return Outcome.ENDED
         finally:
             self._forget(pk, event)
 

@@ -16,12 +16,12 @@ from django.utils import timezone
 from django_tasks_db.management.commands.db_worker import Worker as Deliveries
 
 from videoapi.conf import Conf
-from videoapi.engine.assignment import EVERY_MODEL, choose_models
+from videoapi.engine.assignment import choose_models
 from videoapi.engine.changes import ChangeFeed
 from videoapi.engine.reaper import reap
 from videoapi.engine.slot import Slot
 from videoapi.engine.tasks import current_runner, queue_name
-from videoapi.models import Generation, Worker
+from videoapi.models import EVERY_MODEL, Generation, Worker
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ class SlotThread(threading.Thread):
     def __init__(self, name: str, models: list[str], preload: str | None, conf: Conf) -> None:
         super().__init__(name=name)
         self.slot = Slot(name, conf)
+        self.models = models
         self._preload = preload
         # In batch mode it runs what is outstanding and returns; when to look again is the change feed's business.
         self._deliveries = Deliveries(
@@ -117,7 +118,7 @@ def _keep_house(name: str, threads: list[SlotThread], conf: Conf) -> None:
         Worker.objects.update_or_create(
             name=name,
             defaults={"last_seen": now},
-            create_defaults={"last_seen": now, "slots": list(conf.slots)},
+            create_defaults={"last_seen": now, "slots": [thread.models for thread in threads]},
         )
         # Its own progress reports stop while a slot stores a large file far away.
         Generation.objects.run_by(thread.name for thread in threads).update(heartbeat_at=now)

@@ -13,12 +13,14 @@ from typing import Any
 
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
+from django.db import Error as DatabaseFailure
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from videoapi.conf import Conf, get_conf
 from videoapi.engine.parent import die_with_parent
 from videoapi.engine.registry import get_catalog
+from videoapi.models import Worker
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +52,7 @@ class Command(BaseCommand):
             time.sleep(0.1)
             if children["web"].poll() is not None:
                 break
-            if not greeted and _is_listening(conf):
+            if not greeted and _is_ready(conf):
                 self._greet(conf)
                 greeted = True
             if children["worker"].poll() is not None:
@@ -92,6 +94,16 @@ def _start(role: str, command: list[str], conf: Conf) -> subprocess.Popen[bytes]
 def _die_with_supervisor() -> None:
     # Even a supervisor that is killed leaves nothing running. Safe before exec: this process has one thread.
     die_with_parent(signal.SIGTERM)
+
+
+def _is_ready(conf: Conf) -> bool:
+    """The port accepts and a worker lives, so the greeting's curl works."""
+    try:
+        return _is_listening(conf) and Worker.objects.live(conf.stale_seconds).exists()
+    except DatabaseFailure:
+        return False
+    finally:
+        connection.close()
 
 
 def _is_listening(conf: Conf) -> bool:

@@ -1,0 +1,46 @@
+"""What a request says in its headers, and whether its client is still there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+from typing import Any
+
+from rest_framework.request import Request
+
+from videoapi.engine.submit import Idempotency
+from videoapi.exceptions import InvalidRequest
+
+MAX_KEY_LENGTH = 255
+
+
+def prefers_async(request: Request) -> bool:
+    """`Prefer: respond-async` (RFC 7240)."""
+    preferences = request.headers.get("Prefer", "").split(",")
+    return any(preference.partition(";")[0].strip().lower() == "respond-async" for preference in preferences)
+
+
+def read_idempotency(request: Request) -> Idempotency | None:
+    """`Idempotency-Key` with a digest of the body as it was understood. Raises InvalidRequest."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not 1 <= len(key) <= MAX_KEY_LENGTH or not key.isprintable():
+        raise InvalidRequest("Idempotency-Key", f"Must be 1 to {MAX_KEY_LENGTH} printable characters.")
+    body = json.dumps(request.data, sort_keys=True)
+    return Idempotency(key=key, digest=hashlib.blake2b(body.encode(), digest_size=32).hexdigest())
+
+
+def has_hung_up(request: Request) -> bool:
+    """True when the client has closed its connection. Only gunicorn tells; behind a proxy it is the proxy's end."""
+    connection: Any = request.META.get("gunicorn.socket")
+    if connection is None:
+        return False
+    try:
+        return bool(connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b"")
+    except (BlockingIOError, ValueError):
+        # Open and silent; or a TLS socket, which knows no flags and tells nothing.
+        return False
+    except OSError:
+        return True

@@ -1,0 +1,70 @@
+"""The list of generations, in pages as OpenAI's API has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q
+
+from videoapi.api.bodies import job_body
+from videoapi.exceptions import InvalidRequest
+from videoapi.models import Generation, State
+
+PARAMETERS = ("status", "model", "limit", "after", "order")
+DEFAULT_LIMIT, MAX_LIMIT = 20, 100
+
+
+def list_generations(query: Mapping[str, str]) -> dict[str, Any]:
+    """`limit` generations after the one named `after`, newest first or in `order=asc`.
+
+    Raises InvalidRequest.
+    """
+    for name in query:
+        if name not in PARAMETERS:
+            raise InvalidRequest(name, f"Unknown parameter; there are {', '.join(PARAMETERS)}.")
+    limit = _read_limit(query.get("limit", str(DEFAULT_LIMIT)))
+    ascending = _choose(query, "order", ("desc", "asc")) == "asc"
+    rows = Generation.objects.order_by(*(("created_at", "pk") if ascending else ("-created_at", "-pk")))
+    if "status" in query:
+        rows = rows.filter(state=_choose(query, "status", tuple(State.values)))
+    if "model" in query:
+        rows = rows.filter(model=query["model"])
+    if "after" in query:
+        rows = rows.filter(_beyond(_find(query["after"]), ascending=ascending))
+    page = list(rows[: limit + 1])
+    data = [job_body(row) for row in page[:limit]]
+    return {
+        "object": "list",
+        "data": data,
+        "first_id": data[0]["id"] if data else None,
+        "last_id": data[-1]["id"] if data else None,
+        "has_more": len(page) > limit,
+    }
+
+
+def _beyond(last: Generation, *, ascending: bool) -> Q:
+    side = "gt" if ascending else "lt"
+    same_time = Q(created_at=last.created_at, **{f"pk__{side}": last.pk})
+    return Q(**{f"created_at__{side}": last.created_at}) | same_time
+
+
+def _find(name: str) -> Generation:
+    try:
+        return Generation.objects.get(pk=UUID(name))
+    except (ValueError, Generation.DoesNotExist) as error:
+        raise InvalidRequest("after", "There is no generation of that id.") from error
+
+
+def _read_limit(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MAX_LIMIT:
+        raise InvalidRequest("limit", f"Must be an integer from 1 to {MAX_LIMIT}.")
+    return int(text)
+
+
+def _choose(query: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    value = query.get(name, choices[0])
+    if value not in choices:
+        raise InvalidRequest(name, f"'{value}' is not one of: {', '.join(choices)}.")
+    return value

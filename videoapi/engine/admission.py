@@ -1,0 +1,40 @@
+"""May another generation be accepted now?"""
+
+from __future__ import annotations
+
+import math
+
+from videoapi.conf import Conf
+from videoapi.engine.forecast import count_slots, past_seconds
+from videoapi.exceptions import NoWorker, TooManyRequests
+from videoapi.models import Generation
+
+# Seconds after which to try again where nothing is known, and the most that a client is told.
+RETRY_AFTER, MAX_RETRY_AFTER = 10, 3600
+
+
+def admit(generation: Generation, conf: Conf) -> None:
+    """Raises NoWorker when no living worker serves its model, TooManyRequests when the queue is full."""
+    slots = count_slots(generation.model, conf)
+    if not slots:
+        raise NoWorker(
+            f"No worker for model '{generation.model}' is alive; the operator starts one with 'videoworker'."
+        )
+    queued = Generation.objects.queued()
+    full = (
+        f"{conf.max_queued} generations are waiting"
+        if queued.count() >= conf.max_queued
+        else f"{conf.max_queued_per_model} generations of model '{generation.model}' are waiting"
+        if queued.filter(model=generation.model).count() >= conf.max_queued_per_model
+        else ""
+    )
+    if full:
+        raise TooManyRequests(f"{full}; try again later.", _retry_after(generation, slots))
+
+
+def _retry_after(generation: Generation, slots: int) -> int:
+    """Seconds until a place is free, at the rate of the model's last generations."""
+    seconds = past_seconds(generation.model, generation.work)
+    if seconds is None:
+        return RETRY_AFTER
+    return min(MAX_RETRY_AFTER, max(1, math.ceil(sum(seconds.values()) / slots)))

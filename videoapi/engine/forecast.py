@@ -1,0 +1,65 @@
+"""When will it be done? From what the model's last generations took, phase by phase."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+
+from videoapi.conf import Conf
+from videoapi.models import Generation, State, Worker
+
+# The phases of a run in their order. Loading is left out: most generations find their model warm.
+PHASES = ("encoding prompt", "denoising", "decoding", "encoding", "storing")
+# Of how many generations the median is taken.
+HISTORY = 20
+
+Seconds = Mapping[str, float]
+
+
+def past_seconds(model: str, work: int) -> Seconds | None:
+    """The median of each phase for that much work; None when the model has finished nothing yet.
+
+    Generations of exactly that much work count if there are any, others in proportion.
+    """
+    rows = list(Generation.objects.filter(model=model, state=State.COMPLETED).order_by("-finished_at")[:HISTORY])
+    rows = [row for row in rows if row.work == work] or rows
+    if not rows:
+        return None
+    return {phase: statistics.median(row.timings.get(phase, 0.0) * work / row.work for row in rows) for phase in PHASES}
+
+
+def seconds_left(generation: Generation) -> float | None:
+    """Of a running generation; None when there is nothing to go by."""
+    seconds = past_seconds(generation.model, generation.work)
+    if seconds is None:
+        return None
+    if generation.phase not in PHASES:
+        return sum(seconds.values())
+    reached = PHASES.index(generation.phase)
+    here = seconds[generation.phase]
+    if generation.phase == "denoising" and generation.total_steps:
+        here *= 1 - generation.step / generation.total_steps
+    return here + sum(seconds[phase] for phase in PHASES[reached + 1 :])
+
+
+def queue_position(generation: Generation) -> int:
+    """1 for the next one of its model."""
+    return Generation.objects.queued().filter(model=generation.model, created_at__lt=generation.created_at).count() + 1
+
+
+def seconds_until_done(generation: Generation, conf: Conf) -> float | None:
+    """Of a queued or a running generation; None when there is nothing to go by."""
+    if generation.state == State.IN_PROGRESS:
+        return seconds_left(generation)
+    own = past_seconds(generation.model, generation.work)
+    if own is None:
+        return None
+    alike = sum(own.values())
+    running = Generation.objects.filter(model=generation.model, state=State.IN_PROGRESS)
+    ahead = sum(seconds_left(row) or 0.0 for row in running) + (queue_position(generation) - 1) * alike
+    return ahead / max(1, count_slots(generation.model, conf)) + alike
+
+
+def count_slots(model: str, conf: Conf) -> int:
+    """The slots of living workers that serve the model."""
+    return sum(worker.count_slots(model) for worker in Worker.objects.live(conf.stale_seconds))
