@@ -51,8 +51,6 @@ LANGUAGE_CODE = "en-us"
 APPEND_SLASH = False
 
 DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}
-DATABASES["default"]["CONN_MAX_AGE"] = 60
-DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["CONN_MAX_AGE"] = None
     # IMMEDIATE and WAL: without them, concurrent read-modify-writes fail with "database is locked".
@@ -93,6 +91,7 @@ VIDEOAPI = {
     "max_queued_per_model": env.int("VIDEOAPI_MAX_QUEUED_PER_MODEL", default=250),
     "load_seconds": env.float("VIDEOAPI_LOAD_SECONDS", default=3600.0),
     "run_seconds": env.float("VIDEOAPI_RUN_SECONDS", default=4 * 3600.0),
+    "stall_seconds": env.float("VIDEOAPI_STALL_SECONDS", default=1800.0),
     "slots": tuple(env.str("VIDEOAPI_SLOTS", default="*").split(";")),
     "embed_metadata": env.bool("VIDEOAPI_EMBED_METADATA", default=True),
     "fetch_private": env.bool("VIDEOAPI_FETCH_PRIVATE", default=False),

@@ -67,6 +67,7 @@ def test_the_front_page_shows_plugins_models_and_what_to_mend(admin_client: Clie
     assert "<strong>starter</strong>, video-model:" in html
     assert "does not load: ImportError: no module named" in html
     assert "pip install --force-reinstall videoapi-broken" in html
+    assert "videoapi-starter" not in admin_client.get("/admin/videoapi/").content.decode()
 
 
 def test_nothing_can_be_added_changed_or_deleted(admin_client: Client) -> None:

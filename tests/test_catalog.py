@@ -127,6 +127,8 @@ def test_one_bad_file_leaves_the_other_models_of_its_plugin(installation: Instal
         ("name: x\nbackend: nobody\n", "x.yaml: backend 'nobody' is not installed. Installed: "),
         ("name: other\nbackend: starter\n", "x.yaml: backend 'starter' registered no model 'other'."),
         ("name: fine\nbackend: starter\n", "x.yaml: 'name' is 'fine', like that of ok.yaml."),
+        ("name: starter\nbackend: starter\ndefaults: {fps: 0}\n", "x.yaml: defaults.fps must be at least 1, not 0."),
+        ("name: starter\nbackend: starter\nlimits: {max_frames: -1}\n", "x.yaml: limits.max_frames must be at least 1"),
         ("name: starter\nbackend: starter\naliases: [1]\n", "x.yaml: 'aliases' must be a list of names."),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,22 @@ def test_everything_exported_exists() -> None:
 )
 def test_a_frame_grid_rounds_up(grid: tuple[int, int], asked: int, made: int) -> None:
     assert videoapi.FrameGrid(step=grid[0], offset=grid[1]).next_up(asked) == made
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: videoapi.Defaults(fps=0),
+        lambda: videoapi.Defaults(width=-16),
+        lambda: videoapi.Limits(max_frames=0),
+        lambda: videoapi.FrameGrid(step=0),
+        lambda: videoapi.ModelSpec(name="x", size_multiple=0),
+        lambda: videoapi.ModelSpec(name="x", size_multiple=7),
+    ],
+)
+def test_numbers_that_no_video_can_have_are_refused(make: Callable[[], object]) -> None:
+    with pytest.raises(videoapi.ConfigurationError):
+        make()
 
 
 def test_the_documented_plugin_has_under_forty_lines() -> None:

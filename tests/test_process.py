@@ -15,10 +15,12 @@ import pytest
 from tests.server import find_processes
 from tests.videos import read
 from videoapi.engine.model_process import hide_paths
-from videoapi.engine.process import Message, ModelProcess
-from videoapi.exceptions import Cancelled, InvalidRequest, ModelCrashed, ModelError
+from videoapi.engine.process import Message, ModelProcess, Patience
+from videoapi.exceptions import Cancelled, InvalidRequest, ModelCrashed, ModelError, TimedOut
 
 pytestmark = pytest.mark.usefixtures("faulty")
+
+PATIENCE = Patience(in_all=60, after_cancel=5)
 
 
 class Listener:
@@ -37,8 +39,8 @@ class Listener:
 def start(tmp_path: Path) -> Iterator[Callable[..., ModelProcess]]:
     started = []
 
-    def start(kind: str, cancel_seconds: float = 5.0) -> ModelProcess:
-        process = ModelProcess("faulty", f"faulty-{kind}", tmp_path, cancel_seconds=cancel_seconds)
+    def start(kind: str) -> ModelProcess:
+        process = ModelProcess("faulty", f"faulty-{kind}", tmp_path)
         started.append(process)
         return process
 
@@ -75,8 +77,8 @@ def pid_of(process: ModelProcess) -> int:
 
 def test_a_job_reports_phases_and_steps_and_makes_the_file(start: Any, tmp_path: Path) -> None:
     process, listener = start("good"), Listener()
-    process.load(listener, 30)
-    done = process.generate(job(tmp_path), listener, 30)
+    process.load(listener, PATIENCE)
+    done = process.generate(job(tmp_path), listener, PATIENCE)
     phases = [message["phase"] for message in listener.messages if message["kind"] == "phase"]
     steps = [(message["done"], message["total"]) for message in listener.messages if message["kind"] == "step"]
     assert phases == ["denoising", "decoding", "encoding"]
@@ -87,10 +89,10 @@ def test_a_job_reports_phases_and_steps_and_makes_the_file(start: Any, tmp_path:
 
 def test_the_model_stays_warm_between_jobs(start: Any, tmp_path: Path) -> None:
     process = start("good")
-    process.load(Listener(), 30)
+    process.load(Listener(), PATIENCE)
     pids = set()
     for _ in range(3):
-        process.generate(job(tmp_path), Listener(), 30)
+        process.generate(job(tmp_path), Listener(), PATIENCE)
         pids.add(pid_of(process))
     assert len(pids) == 1
     assert process.is_alive
@@ -98,49 +100,72 @@ def test_the_model_stays_warm_between_jobs(start: Any, tmp_path: Path) -> None:
 
 def test_a_cancel_stops_at_the_next_step_and_keeps_the_process(start: Any, tmp_path: Path) -> None:
     process, listener = start("slow"), Listener(cancel_at="step")
-    process.load(Listener(), 30)
+    process.load(Listener(), PATIENCE)
     with pytest.raises(Cancelled):
-        process.generate(job(tmp_path, steps=50), listener, 60)
+        process.generate(job(tmp_path, steps=50), listener, PATIENCE)
     steps = [message["done"] for message in listener.messages if message["kind"] == "step"]
     assert max(steps) < 6
-    process.generate(job(tmp_path, steps=1), Listener(), 30)
+    process.generate(job(tmp_path, steps=1), Listener(), PATIENCE)
     assert process.is_alive
 
 
 def test_a_model_that_does_not_heed_a_cancel_is_killed(start: Any, tmp_path: Path) -> None:
-    process = start("deaf", cancel_seconds=0.5)
-    process.load(Listener(), 30)
+    process = start("deaf")
+    process.load(Listener(), PATIENCE)
     with pytest.raises(Cancelled, match="by force"):
-        process.generate(job(tmp_path, steps=300), Listener(cancel_at="silence"), 60)
+        process.generate(job(tmp_path, steps=300), Listener(cancel_at="silence"), Patience(in_all=60, after_cancel=0.5))
     assert not process.is_alive
 
 
 def test_a_job_that_takes_too_long_is_ended(start: Any, tmp_path: Path) -> None:
     process = start("slow")
-    process.load(Listener(), 30)
-    with pytest.raises(ModelError, match="took longer than 1 seconds"):
-        process.generate(job(tmp_path, steps=300), Listener(), 1)
+    process.load(Listener(), PATIENCE)
+    with pytest.raises(TimedOut, match="took longer than 1 seconds"):
+        process.generate(job(tmp_path, steps=300), Listener(), Patience(in_all=1))
     assert not process.is_alive
+
+
+def test_a_model_that_shows_no_progress_is_ended(start: Any, tmp_path: Path) -> None:
+    process = start("deaf")
+    process.load(Listener(), PATIENCE)
+    with pytest.raises(TimedOut, match="made no progress for 1 seconds"):
+        process.generate(job(tmp_path, steps=300), Listener(), Patience(in_all=60, silent=1))
+    assert not process.is_alive
+
+
+def test_a_slow_model_that_shows_progress_is_left_alone(start: Any, tmp_path: Path) -> None:
+    process = start("slow")
+    process.load(Listener(), PATIENCE)
+    assert process.generate(job(tmp_path, steps=20), Listener(), Patience(in_all=60, silent=1))
+
+
+def test_a_model_without_memory_says_what_to_lower_and_makes_the_next_one(start: Any, tmp_path: Path) -> None:
+    process = start("greedy")
+    process.load(Listener(), PATIENCE)
+    with pytest.raises(ModelError, match="try a smaller width, height or num_frames") as error:
+        process.generate(job(tmp_path, steps=9), Listener(), PATIENCE)
+    assert error.value.code == "out_of_memory"
+    assert process.generate(job(tmp_path, steps=1), Listener(), PATIENCE)
 
 
 def test_a_model_that_cannot_be_loaded_says_why(start: Any) -> None:
     with pytest.raises(ModelError, match="The weights are missing"):
-        start("load-error").load(Listener(), 30)
+        start("load-error").load(Listener(), PATIENCE)
     with pytest.raises(ModelCrashed, match="SIGABRT"):
-        start("load-crash").load(Listener(), 30)
+        start("load-crash").load(Listener(), PATIENCE)
 
 
 def test_a_plugins_refusal_keeps_its_field(start: Any, tmp_path: Path) -> None:
     process = start("refuse")
-    process.load(Listener(), 30)
+    process.load(Listener(), PATIENCE)
     with pytest.raises(InvalidRequest) as error:
-        process.generate(job(tmp_path), Listener(), 30)
+        process.generate(job(tmp_path), Listener(), PATIENCE)
     assert error.value.field == "prompt"
 
 
 def test_closing_ends_the_process(start: Any) -> None:
     process = start("good")
-    process.load(Listener(), 30)
+    process.load(Listener(), PATIENCE)
     process.close()
     assert not process.is_alive
 
@@ -149,11 +174,12 @@ def test_the_process_dies_with_the_one_that_started_it(tmp_path: Path) -> None:
     marker = f"TEST_MARKER={tmp_path.name}-{os.getpid()}"
     name, _, value = marker.partition("=")
     code = (
-        "import pathlib, time; from videoapi.engine.process import ModelProcess\n"
-        f"process = ModelProcess('faulty', 'faulty-slow', pathlib.Path({str(tmp_path)!r}), cancel_seconds=5)\n"
-        "process.load(lambda message: False, 30)\n"
+        "import pathlib, time; from videoapi.engine.process import ModelProcess, Patience\n"
+        f"process = ModelProcess('faulty', 'faulty-slow', pathlib.Path({str(tmp_path)!r}))\n"
+        "patience = Patience(in_all=600)\n"
+        "process.load(lambda message: False, patience)\n"
         "print('ready', flush=True)\n"
-        f"process.generate({job(tmp_path, steps=1000)!r}, lambda message: False, 600)\n"
+        f"process.generate({job(tmp_path, steps=1000)!r}, lambda message: False, patience)\n"
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, env={**os.environ, name: value}, text=True

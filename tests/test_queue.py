@@ -8,6 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 from django.db import OperationalError, connection
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
@@ -15,11 +17,13 @@ from PIL import Image
 
 from tests import generations
 from tests.generations import in_thread, stored_files, until
+from videoapi.engine.cancel import cancel
 from videoapi.engine.changes import ChangeFeed
-from videoapi.engine.reaper import reap
+from videoapi.engine.housekeeping import HouseKeeping
+from videoapi.engine.reaper import reap, sweep
 from videoapi.engine.slot import Slot
 from videoapi.engine.storage import scratch_name
-from videoapi.engine.tasks import queue_name
+from videoapi.engine.tasks import queue_name, requeue
 from videoapi.engine.wait import Outcome, Waiter
 from videoapi.exceptions import ModelError, TooManyRequests
 from videoapi.models import Generation, State, Worker
@@ -60,6 +64,7 @@ def test_a_dead_workers_generation_is_run_once_more(slot: Slot, configure: Any) 
     DBTaskResult.objects.get().claim("dead:1/0")
     make_stale(generation, attempt=1)
     reap(configure())
+    sweep(configure())
     generation.refresh_from_db()
     assert (generation.state, generation.attempt) == (State.QUEUED, 1)
     assert not DBTaskResult.objects.running().exists()
@@ -88,6 +93,77 @@ def test_what_was_to_be_cancelled_when_its_worker_died_is_cancelled(configure: A
     assert stored_files() == []
 
 
+def test_a_late_worker_that_completes_just_before_it_is_given_up_keeps_its_video(
+    configure: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generation = generations.make()
+    make_stale(generation, attempt=1)
+    late = Generation.objects.get()
+
+    def complete_then_requeue(row: Generation, *, count_attempt: bool) -> bool:
+        name = default_storage.save(f"videos/{row.pk}-1.mp4", ContentFile(b"video"))
+        assert late.complete(video=name, thumbnail="", timings={})
+        return requeue(row, count_attempt=count_attempt)
+
+    monkeypatch.setattr("videoapi.engine.reaper.requeue", complete_then_requeue)
+    reap(configure())
+    generation.refresh_from_db()
+    assert generation.state == State.COMPLETED
+    assert stored_files() == [f"videos/{generation.pk}-1.mp4"]
+
+
+def test_a_worker_shows_life_for_what_it_runs_and_for_nothing_else_of_its_name(configure: Any, slot: Slot) -> None:
+    mine, abandoned = generations.make(), generations.make()
+    for row in (mine, abandoned):
+        make_stale(row, attempt=1)
+        Generation.objects.filter(pk=row.pk).update(worker=slot.name)
+    slot.running = Generation.objects.get(pk=mine.pk)
+    HouseKeeping("host:1", [slot], [["*"]], configure()).run()
+    states = {row.pk: row.state for row in Generation.objects.all()}
+    assert states == {mine.pk: State.IN_PROGRESS, abandoned.pk: State.QUEUED}
+
+
+def test_a_cancel_that_meets_a_requeue_is_not_lost(configure: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    generation = generations.make()
+    assert Generation.objects.claim(str(generation.pk), "host:1/0")
+    change, calls = Generation._change, []
+
+    def change_after_requeue(self: Generation, rows: Any, **values: Any) -> bool:
+        calls.append(values)
+        if len(calls) == 2:
+            Generation.objects.update(state=State.QUEUED, worker="")
+        return change(self, rows, **values)
+
+    monkeypatch.setattr(Generation, "_change", change_after_requeue)
+    generation.request_cancel()
+    generation.refresh_from_db()
+    assert generation.state == State.CANCELLED
+
+
+def test_images_of_what_has_ended_are_removed(configure: Any) -> None:
+    image = Image.new("RGB", (64, 48), "red")
+    cancelled, killed = (generations.make(image=image) for _ in range(2))
+    cancel(cancelled)
+    assert stored_files() == [f"inputs/{killed.pk}-start_image.png"]
+    row = Generation.objects.claim(str(killed.pk), "host:1/0")
+    assert row is not None
+    row.fail(ModelError("no"))
+    sweep(configure())
+    assert stored_files() == []
+    assert not Generation.objects.with_inputs().exists()
+
+
+def test_entries_of_the_queue_are_forgotten(configure: Any) -> None:
+    old, new = generations.make(), generations.make()
+    for row, age in ((old, timedelta(hours=2)), (new, timedelta())):
+        entry = DBTaskResult.objects.get(args_kwargs__args__0=str(row.pk))
+        entry.set_successful(None)
+        DBTaskResult.objects.filter(pk=entry.pk).update(finished_at=timezone.now() - age)
+        row.request_cancel()
+    sweep(configure())
+    assert [entry.args_kwargs["args"] for entry in DBTaskResult.objects.all()] == [[str(new.pk)]]
+
+
 def test_what_waits_without_an_entry_in_the_queue_is_delivered_again(configure: Any, slot: Slot) -> None:
     """A worker that is killed between taking the entry and taking the row leaves this."""
     generation, waiting = generations.make(), generations.make()
@@ -95,7 +171,7 @@ def test_what_waits_without_an_entry_in_the_queue_is_delivered_again(configure: 
     long_ago = timezone.now() - timedelta(hours=1)
     DBTaskResult.objects.running().update(started_at=long_ago)
     Generation.objects.update(created_at=long_ago)
-    reap(configure())
+    sweep(configure())
     ready = DBTaskResult.objects.ready()
     assert sorted(entry.args_kwargs["args"][0] for entry in ready) == sorted([str(generation.pk), str(waiting.pk)])
     assert not DBTaskResult.objects.running().exists()
@@ -112,7 +188,7 @@ def test_unfinished_files_of_attempts_that_do_not_run_are_removed(configure: Any
     for name in (f"generation-{gone.pk}-1", scratch_name(mine), "somebody-elses"):
         (conf.scratch_dir / name).mkdir(parents=True)
         (conf.scratch_dir / name / "video.mp4").write_bytes(b"half")
-    reap(conf)
+    sweep(conf)
     assert sorted(path.name for path in conf.scratch_dir.iterdir()) == [scratch_name(mine), "somebody-elses"]
 
 
@@ -137,6 +213,7 @@ def test_the_reaper_leaves_the_living_alone(configure: Any) -> None:
     Worker.objects.create(name="alive:1", last_seen=timezone.now())
     Worker.objects.create(name="gone:1", last_seen=timezone.now() - timedelta(days=2))
     reap(configure())
+    sweep(configure())
     generation.refresh_from_db()
     assert generation.state == State.IN_PROGRESS
     assert list(Worker.objects.values_list("name", flat=True)) == ["alive:1", "host:1"]
@@ -176,7 +253,9 @@ def test_the_change_feed_wakes_at_another_connections_commit_and_not_before(conf
     assert time.monotonic() - started >= 0.2
     feed.mark()
     thread = in_thread(lambda: (time.sleep(0.2), generations.make()))
+    started = time.monotonic()
     feed.wait(10)
+    assert time.monotonic() - started < 5
     assert Generation.objects.exists()
     thread.join()
 

@@ -19,6 +19,7 @@ from tests.generations import in_thread, stored_files, until
 from tests.videos import read
 from videoapi.engine import slot as slot_module
 from videoapi.engine.slot import Slot
+from videoapi.engine.tasks import requeue
 from videoapi.models import Generation, State
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("faulty")]
@@ -78,14 +79,21 @@ def test_a_running_generation_is_cancelled_at_its_next_step(slot: Slot) -> None:
     assert stored_files() == []
 
 
-def test_a_worker_that_must_stop_hands_the_generation_back_without_counting_the_attempt(slot: Slot) -> None:
+def test_a_worker_that_must_stop_hands_the_generation_back_without_counting_the_attempt(
+    slot: Slot, monkeypatch: pytest.MonkeyPatch
+) -> None:
     generation = generations.make("faulty-slow", num_inference_steps=200)
     thread = in_thread(lambda: slot.run(str(generation.pk)))
     until(lambda: Generation.objects.get(pk=generation.pk).step > 0)
+    scratch, left = slot._conf.scratch_dir, list[Path]()
+    monkeypatch.setattr(
+        slot_module, "requeue", lambda *row, **options: left.extend(scratch.iterdir()) or requeue(*row, **options)
+    )
     slot.stop_at = 0
     thread.join(20)
     generation.refresh_from_db()
     assert (generation.state, generation.attempt, generation.worker) == (State.QUEUED, 0, "")
+    assert left == []
     assert DBTaskResult.objects.ready().count() == 2
 
 

@@ -4,7 +4,7 @@ This module is the whole contract of a backend plugin: import from `videoapi`, n
 Importing it does not import Django.
 """
 
-from videoapi.exceptions import Cancelled, ConfigurationError, InvalidRequest, ModelError
+from videoapi.exceptions import Cancelled, ConfigurationError, InvalidRequest, ModelError, OutOfMemory
 from videoapi.hookspecs import hookimpl
 from videoapi.modelfile import ModelFile
 from videoapi.types import (
@@ -37,6 +37,7 @@ __all__ = [
     "ModelError",
     "ModelFile",
     "ModelSpec",
+    "OutOfMemory",
     "Phase",
     "Pipeline",
     "Progress",

@@ -52,6 +52,8 @@ class Conf:
     """The longest that loading a model may take."""
     run_seconds: float = 4 * 3600.0
     """The longest that one generation may take."""
+    stall_seconds: float = 1800.0
+    """A model that reports no step and no phase for this long is killed."""
     cancel_seconds: float = 10.0
     """A model that does not heed a cancel for this long is killed."""
     grace_seconds: float = 30.0

@@ -35,10 +35,22 @@ class ModelError(VideoAPIError):
     code = "model_error"
 
 
+class OutOfMemory(ModelError):
+    """The generation needs more memory than there is; raised by plugins, and by the kernel for a MemoryError."""
+
+    code = "out_of_memory"
+
+
 class ModelCrashed(VideoAPIError):
     """The model's process died; raised by the worker. HTTP 500; the next request starts a new process."""
 
     code = "model_crashed"
+
+
+class TimedOut(VideoAPIError):
+    """The model took too long, or showed no progress for too long, and was killed. HTTP 500."""
+
+    code = "timed_out"
 
 
 class EncodingError(VideoAPIError):

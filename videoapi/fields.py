@@ -10,6 +10,7 @@ from rest_framework import serializers
 
 # All control characters but tab, line feed and carriage return.
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+MAX_INTEGER = 2**63 - 1  # the database's
 DECIMAL = re.compile(r"\d{1,6}(\.\d{1,6})?", re.ASCII)
 
 
@@ -36,6 +37,8 @@ class StrictIntegerField(serializers.IntegerField):
     def to_internal_value(self, data: Any) -> int:
         if type(data) is not int:
             raise serializers.ValidationError("Must be an integer.")
+        if abs(data) > MAX_INTEGER:
+            raise serializers.ValidationError("Is too large.")
         return data
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, ClassVar, Self
 
@@ -26,6 +25,7 @@ class State(models.TextChoices):
 
 
 EVERY_MODEL = "*"
+BY_CLIENT = "Cancelled by the client."
 UNFINISHED = (State.QUEUED, State.IN_PROGRESS)
 
 
@@ -36,13 +36,14 @@ class GenerationQuerySet(models.QuerySet["Generation"]):
     def queued(self) -> Self:
         return self.filter(state=State.QUEUED)
 
+    def with_inputs(self) -> Self:
+        """Whose images are still kept."""
+        return self.exclude(start_image="", end_image="")
+
     def stale(self, seconds: float) -> Self:
         """Running, by a worker that has given no sign for that long."""
         limit = timezone.now() - timedelta(seconds=seconds)
         return self.filter(state=State.IN_PROGRESS, heartbeat_at__lt=limit)
-
-    def run_by(self, workers: Iterable[str]) -> Self:
-        return self.filter(state=State.IN_PROGRESS, worker__in=workers)
 
     def claim(self, pk: str, worker: str) -> Generation | None:
         """Take a queued generation for `worker`; None when it is not queued any more or was cancelled."""
@@ -167,23 +168,32 @@ class Generation(models.Model):
 
         One that was to be cancelled is cancelled instead, and the answer is False.
         """
-        cancelled = self._mine().filter(cancel_requested=True)
-        if self._change(cancelled, **_ending(Cancelled("Cancelled by the client."))):
-            return False
-        return self._change(
-            self._mine(),
+        requeued = self._change(
+            self._mine().filter(cancel_requested=False),
             state=State.QUEUED,
             worker="",
             phase="",
             step=0,
             attempt=self.attempt if count_attempt else self.attempt - 1,
         )
+        if not requeued:
+            self._change(self._mine().filter(cancel_requested=True), **_ending(Cancelled(BY_CLIENT)))
+        return requeued
+
+    def forget_inputs(self) -> None:
+        """The images that came with the request are deleted."""
+        if self.start_image or self.end_image:
+            self._change(type(self).objects.filter(pk=self.pk), start_image="", end_image="")
 
     def request_cancel(self) -> None:
         """Cancel at once while queued, at its next step while running; what has ended stays as it is."""
-        queued = type(self).objects.filter(pk=self.pk, state=State.QUEUED)
-        if not self._change(queued, cancel_requested=True, **_ending(Cancelled("Cancelled by the client."))):
-            type(self).objects.filter(pk=self.pk, state=State.IN_PROGRESS).update(cancel_requested=True)
+        row = type(self).objects.filter(pk=self.pk)
+        # Twice, for it may go back to the queue between the two.
+        for _ in range(2):
+            if self._change(row.filter(state=State.QUEUED), cancel_requested=True, **_ending(Cancelled(BY_CLIENT))):
+                return
+            if self._change(row.filter(state=State.IN_PROGRESS), cancel_requested=True):
+                return
 
     def _mine(self) -> models.QuerySet[Generation]:
         """This row while it still runs in this attempt of this worker."""

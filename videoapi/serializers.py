@@ -16,12 +16,11 @@ from videoapi.catalog import Entry
 from videoapi.conf import Conf, get_conf
 from videoapi.engine.registry import get_catalog
 from videoapi.exceptions import InvalidRequest
-from videoapi.fields import SecondsField, StrictCharField, StrictFloatField, StrictIntegerField
+from videoapi.fields import MAX_INTEGER, SecondsField, StrictCharField, StrictFloatField, StrictIntegerField
 from videoapi.inputs import InputLimits, fit, read_image
 from videoapi.types import GenerationRequest, ModelSpec
 
 RESPONSE_FORMATS = ("url", "b64_json")
-MAX_SEED = 2**63 - 1  # the database's integer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +49,7 @@ class VideoRequestSerializer(serializers.Serializer[Any]):
     num_frames = StrictIntegerField(required=False, min_value=1)
     fps = StrictIntegerField(required=False, min_value=1)
     seconds = SecondsField(required=False)
-    seed = StrictIntegerField(required=False, min_value=0, max_value=MAX_SEED)
+    seed = StrictIntegerField(required=False, min_value=0, max_value=MAX_INTEGER)
     cfg_scale = StrictFloatField(required=False, min_value=0)
     step = StrictIntegerField(required=False, min_value=1)
     response_format = serializers.ChoiceField(choices=RESPONSE_FORMATS, default="url")

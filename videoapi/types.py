@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+from videoapi.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,6 +15,16 @@ if TYPE_CHECKING:
 
 Mode = Literal["text", "first_frame", "first_and_last_frame"]
 Phase = Literal["loading", "encoding prompt", "denoising", "decoding", "encoding", "storing"]
+
+
+def _check_positive(values: Defaults | Limits, allow_zero: tuple[str, ...] = ()) -> None:
+    for item in fields(values):
+        value = getattr(values, item.name)
+        least = 0 if item.name in allow_zero else 1
+        if isinstance(value, (int, float)) and not least <= value < float("inf"):
+            raise ConfigurationError(
+                f"{type(values).__name__.lower()}.{item.name} must be at least {least}, not {value}."
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +39,9 @@ class Defaults:
     guidance_scale: float = 5.0
     negative_prompt: str = ""
 
+    def __post_init__(self) -> None:
+        _check_positive(self, allow_zero=("guidance_scale",))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
@@ -40,8 +55,13 @@ class Limits:
     max_fps: int = 120
     max_steps: int = 200
     max_guidance_scale: float = 50.0
+    max_runtime: int = 0
+    """Seconds that one generation may take; 0 leaves it to the server's VIDEOAPI_RUN_SECONDS."""
     max_prompt_length: int = 4000
     """Characters of the prompt and of the negative prompt."""
+
+    def __post_init__(self) -> None:
+        _check_positive(self, allow_zero=("max_runtime", "max_guidance_scale"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +70,10 @@ class FrameGrid:
 
     step: int = 1
     offset: int = 0
+
+    def __post_init__(self) -> None:
+        if self.step < 1 or self.offset < 0:
+            raise ConfigurationError(f"A frame grid of {self.step}k + {self.offset} has no frames.")
 
     def next_up(self, num_frames: int) -> int:
         """The smallest count on the grid that is at least `num_frames`."""
@@ -75,6 +99,12 @@ class ModelSpec:
     """Request fields that the model cannot honour, by their HTTP names: sending one is a 400."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The plugin's own facts for `load_model`; the kernel does not read them."""
+
+    def __post_init__(self) -> None:
+        if self.size_multiple < 2 or self.size_multiple % 2:
+            raise ConfigurationError(
+                f"{self.name}: size_multiple must be even and at least 2, not {self.size_multiple}."
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,6 +21,7 @@ KINDS = (
     "model-error",
     "slow",
     "deaf",
+    "greedy",
     "noisy",
     "load-slow",
     "load-error",
@@ -69,6 +70,8 @@ class FaultyPipeline:
                 time.sleep(0.1)
             if self.kind == "deaf":
                 continue
+            if self.kind == "greedy" and steps > 1:
+                bytearray(2**60)
             progress.step(step + 1, steps)
             if step == steps // 2:
                 fail(self.kind)

@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from videoapi.api.bodies import forecast_body, job_body
+from videoapi.engine.cancel import cancel
 from videoapi.exceptions import InvalidRequest
 from videoapi.models import Generation
 from videoapi.serializers import RESPONSE_FORMATS
@@ -29,6 +30,5 @@ class JobView(APIView):
     def delete(self, request: Request, pk: UUID) -> Response:
         """200 with the end that it has come to, which may be another than cancelled; 202 while it still runs."""
         generation = get_object_or_404(Generation, pk=pk)
-        generation.request_cancel()
-        generation.refresh_from_db()
+        cancel(generation)
         return Response(job_body(generation), 200 if generation.is_finished else 202)

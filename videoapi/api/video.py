@@ -11,6 +11,7 @@ from videoapi.api.errors import error_body
 from videoapi.api.headers import has_hung_up, prefers_async, read_idempotency
 from videoapi.api.listing import list_generations
 from videoapi.conf import Conf, get_conf
+from videoapi.engine.cancel import cancel
 from videoapi.engine.submit import submit
 from videoapi.engine.wait import Outcome, waiter
 from videoapi.models import Generation, State
@@ -55,7 +56,7 @@ def _wait(request: Request, generation: Generation, conf: Conf, *, as_base64: bo
         return _stopping(generation)
     if outcome is Outcome.GONE and conf.cancel_on_disconnect and generation.idempotency_key is None:
         # With a key, the client can come back for it.
-        generation.request_cancel()
+        cancel(generation)
     generation.refresh_from_db()
     if not generation.is_finished:
         return _accepted(generation)

@@ -73,4 +73,7 @@ def _names(file: ModelFile) -> list[str]:
 def _replace(values: D, key: str, file: ModelFile) -> D:
     kinds: dict[str, Any] = get_type_hints(type(values))
     changes = {name: file.get(f"{key}.{name}", kind, getattr(values, name)) for name, kind in kinds.items()}
-    return dataclasses.replace(values, **changes)
+    try:
+        return dataclasses.replace(values, **changes)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{file.path.name}: {error.message}", file=file.path.name) from error

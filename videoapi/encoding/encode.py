@@ -97,18 +97,12 @@ class Encoder:
         self._path.rename(silent)
         sound = ffmpeg.input(str(samples), format="f32le", ar=audio.sample_rate, ac=audio.samples.shape[1])
         duration = self._video.num_frames / self._video.fps
-        self._copy(silent, sound, acodec="aac", audio_bitrate="192k", t=duration)
+        picture = ffmpeg.input(str(silent), format="mp4")
+        options = {"format": "mp4", "vcodec": "copy", "movflags": "+faststart", "acodec": "aac", **self._tags}
+        stream = ffmpeg.output(picture, sound, str(self._path), audio_bitrate="192k", t=duration, **options)
+        FFmpeg(stream, self._executable).finish()
         samples.unlink()
-
-    def _copy(self, source: Path, *more: Any, **options: Any) -> None:
-        """Put an mp4's streams into ours as they are, with our tags, and delete it."""
-        picture = ffmpeg.input(str(source), format="mp4", protocol_whitelist="file")
-        options |= {"format": "mp4", "vcodec": "copy", "movflags": "+faststart", **self._tags}
-        stream = ffmpeg.output(picture, *more, str(self._path), **options).overwrite_output()
-        try:
-            FFmpeg(stream, self._executable).finish()
-        finally:
-            source.unlink(missing_ok=True)
+        silent.unlink()
 
 
 def trim(frames: Iterable[NDArray[Any]], made: int, wanted: int, *, keep_last: bool) -> Iterator[NDArray[Any]]:

@@ -24,7 +24,7 @@ from PIL import Image
 from videoapi.catalog import load_catalog
 from videoapi.encoding import Encoder, VideoFormat, find_ffmpeg, trim
 from videoapi.engine.parent import die_with_parent
-from videoapi.exceptions import Cancelled, InvalidRequest, ModelError, VideoAPIError
+from videoapi.exceptions import Cancelled, InvalidRequest, ModelError, OutOfMemory, VideoAPIError
 from videoapi.types import GenerationRequest, Phase, Pipeline
 
 logger = logging.getLogger(__name__)
@@ -118,9 +118,8 @@ def run_job(pipeline: Pipeline, job: dict[str, Any], channel: Channel) -> dict[s
     video = VideoFormat(**job["video"])
     with Encoder(Path(job["output"]), video, find_ffmpeg(job["ffmpeg"]), job["metadata"]) as encoder:
         clip = pipeline.generate(request, reporter)
-        if clip.frames is not None:
-            frames = trim(clip.frames, request.num_frames, video.num_frames, keep_last=request.end_image is not None)
-            clip = replace(clip, frames=reporter.book("decoding", frames))
+        frames = trim(clip.frames, request.num_frames, video.num_frames, keep_last=request.end_image is not None)
+        clip = replace(clip, frames=reporter.book("decoding", frames))
         reporter.phase("encoding")
         encoder.encode(clip)
     reporter.close()
@@ -135,6 +134,8 @@ def _open(path: str | None) -> Image.Image | None:
 
 
 def _send_error(channel: Channel, error: Exception) -> None:
+    if isinstance(error, MemoryError):
+        error = OutOfMemory("The model ran out of memory; try a smaller width, height or num_frames.")
     if not isinstance(error, VideoAPIError):
         # A plugin's own code: its words are not for the client, who gets the type. The log gets everything.
         logger.exception("the model failed")

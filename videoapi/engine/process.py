@@ -12,10 +12,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from videoapi.exceptions import Cancelled, InvalidRequest, ModelCrashed, ModelError, VideoAPIError
+from videoapi.exceptions import Cancelled, InvalidRequest, ModelCrashed, ModelError, TimedOut, VideoAPIError
 
 logger = logging.getLogger(__name__)
 
@@ -26,16 +27,25 @@ TICK = 0.25
 CLOSE_SECONDS = 5.0
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Patience:
+    """How long the worker waits, in seconds. Beyond it the process is killed."""
+
+    in_all: float
+    silent: float = float("inf")
+    """Without a new phase or step."""
+    after_cancel: float = 10.0
+
+
 class ModelProcess:
     """One loaded model in a process of its own. Messages are JSON over a socket pair; nothing is pickled.
 
     The process dies with the thread that starts it, so that thread must live as long as it is needed.
     """
 
-    def __init__(self, plugin: str, model: str, models_dir: Path, *, cancel_seconds: float) -> None:
+    def __init__(self, plugin: str, model: str, models_dir: Path) -> None:
         self.model = model
-        self._cancel_seconds = cancel_seconds
-        self._loaded = False
+        self._loaded = self._killed = False
         self._connection, theirs = multiprocessing.Pipe()
         level = str(logging.getLogger().getEffectiveLevel())
         arguments = (str(theirs.fileno()), plugin, model, str(models_dir), level)
@@ -55,19 +65,19 @@ class ModelProcess:
     def is_loaded(self) -> bool:
         return self._loaded
 
-    def load(self, listen: Callable[[Message | None], bool], seconds: float) -> None:
+    def load(self, listen: Callable[[Message | None], bool], patience: Patience) -> None:
         """Wait until the model is loaded. Raises ModelError, ModelCrashed or Cancelled."""
         if self._loaded:
             return
         try:
-            self._converse(listen, seconds, "Loading the model")
+            self._converse(listen, patience, "Loading the model")
         except BaseException:
             # It may still be on its way out; the next request starts another one.
             self.kill()
             raise
         self._loaded = True
 
-    def generate(self, job: Message, listen: Callable[[Message | None], bool], seconds: float) -> Message:
+    def generate(self, job: Message, listen: Callable[[Message | None], bool], patience: Patience) -> Message:
         """Run one job and return its last message.
 
         `listen` gets each message, and None at least every TICK seconds; it returns True when the job is no longer
@@ -75,7 +85,7 @@ class ModelProcess:
         ModelCrashed, or Cancelled.
         """
         self._send({"kind": "generate", **job})
-        return self._converse(listen, seconds, "The generation")
+        return self._converse(listen, patience, "The generation")
 
     def close(self) -> None:
         """End the process: by closing its connection, then by force."""
@@ -86,14 +96,18 @@ class ModelProcess:
 
     def kill(self) -> None:
         """End the process at once, with whatever it has started."""
+        if self._killed:
+            return
+        self._killed = True
         # It leads a group of its own: an ffmpeg that waits for frames must not outlive it.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._connection.close()
 
-    def _converse(self, listen: Callable[[Message | None], bool], seconds: float, what: str) -> Message:
-        deadline, kill_at = time.monotonic() + seconds, float("inf")
+    def _converse(self, listen: Callable[[Message | None], bool], patience: Patience, what: str) -> Message:
+        heard = time.monotonic()
+        deadline, kill_at = heard + patience.in_all, float("inf")
         while True:
             message = self._receive()
             if message is not None and message["kind"] in ("ready", "done"):
@@ -107,16 +121,21 @@ class ModelProcess:
                 self.kill()
                 raise
             now = time.monotonic()
+            if message is not None:
+                heard = now
             if unwanted and kill_at == float("inf"):
-                kill_at = now + self._cancel_seconds
+                kill_at = now + patience.after_cancel
                 self._send({"kind": "cancel"})
             if now > kill_at:
-                logger.warning("model %s did not heed a cancel for %.0f s: killed", self.model, self._cancel_seconds)
+                logger.warning("model %s did not heed a cancel for %.0f s: killed", self.model, patience.after_cancel)
                 self.kill()
                 raise Cancelled("Cancelled by force; the model did not stop by itself.")
             if now > deadline:
                 self.kill()
-                raise ModelError(f"{what} took longer than {seconds:.0f} seconds.")
+                raise TimedOut(f"{what} took longer than {patience.in_all:.0f} seconds.")
+            if now - heard > patience.silent:
+                self.kill()
+                raise TimedOut(f"{what} made no progress for {patience.silent:.0f} seconds.")
 
     def _receive(self) -> Message | None:
         """The next message, or None after TICK seconds. Raises ModelCrashed when the process has died."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,41 +14,54 @@ from django_tasks import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
 from videoapi.conf import Conf
-from videoapi.engine.storage import SCRATCH_PREFIX, delete_inputs, delete_unpublished, scratch_name
+from videoapi.engine.storage import SCRATCH_PREFIX, delete_unpublished, release_inputs, scratch_name
 from videoapi.engine.tasks import deliver, requeue, run_generation
 from videoapi.exceptions import WorkerLost
 from videoapi.models import Generation, State, Worker
 
 logger = logging.getLogger(__name__)
 
-# Rows of workers that died without a word are kept this long for the admin.
-FORGET = timedelta(days=1)
+# Rows of workers that died without a word are kept this long for the admin, entries of the queue for a look at them.
+FORGET_WORKERS, FORGET_DELIVERIES = timedelta(days=1), timedelta(hours=1)
 
 
 def reap(conf: Conf) -> None:
-    """Bring every generation that a dead worker held to its end or back into the queue, and clear up after it."""
-    for generation in Generation.objects.stale(conf.stale_seconds):
+    """Bring every generation that a dead worker held to its end or back into the queue."""
+    _for_each(Generation.objects.stale(conf.stale_seconds), lambda generation: _take_back(generation, conf))
+
+
+def sweep(conf: Conf) -> None:
+    """Clear up what a process that was killed can leave behind. Looks at whole tables, so not for every heartbeat."""
+    now = timezone.now()
+    stale = now - timedelta(seconds=conf.stale_seconds)
+    _close_deliveries(stale)
+    _deliver_forgotten(stale)
+    _deliveries().finished().filter(finished_at__lt=now - FORGET_DELIVERIES).delete()
+    _for_each(Generation.objects.finished().with_inputs(), release_inputs)
+    _delete_scratch(conf.scratch_dir)
+    Worker.objects.filter(last_seen__lt=now - FORGET_WORKERS).delete()
+
+
+def _for_each(generations: Iterable[Generation], action: Callable[[Generation], None]) -> None:
+    for generation in generations:
         try:
-            _take_back(generation, conf)
+            action(generation)
         except OSError:
             # One file that cannot be deleted must not keep the others waiting.
             logger.exception("generation %s could not be cleared up", generation.pk)
-    stale = timezone.now() - timedelta(seconds=conf.stale_seconds)
-    _close_deliveries(stale)
-    _deliver_forgotten(stale)
-    _delete_scratch(conf.scratch_dir)
-    Worker.objects.filter(last_seen__lt=timezone.now() - FORGET).delete()
 
 
 def _take_back(generation: Generation, conf: Conf) -> None:
-    attempt = generation.attempt
-    if attempt >= conf.max_attempts:
-        generation.fail(WorkerLost(f"The worker died, {attempt} times."))
+    if generation.attempt >= conf.max_attempts:
+        generation.fail(WorkerLost(f"The worker died, {generation.attempt} times."))
     elif requeue(generation, count_attempt=True):
         logger.warning("generation %s goes back to the queue: its worker has died", generation.pk)
+    if generation.state == State.IN_PROGRESS:
+        # Its worker was late, not dead.
+        return
     delete_unpublished(generation)
     if generation.is_finished:
-        delete_inputs(generation)
+        release_inputs(generation)
 
 
 def _close_deliveries(stale: datetime) -> None:
@@ -60,7 +74,7 @@ def _close_deliveries(stale: datetime) -> None:
 
 def _deliver_forgotten(stale: datetime) -> None:
     """Put back what waits without an entry: its worker took the entry, and died before it took the row."""
-    waiting = Generation.objects.filter(state=State.QUEUED, created_at__lt=stale)
+    waiting = Generation.objects.queued().filter(created_at__lt=stale)
     if not waiting:
         return
     entries = _deliveries().filter(status__in=(TaskResultStatus.READY, TaskResultStatus.RUNNING))

@@ -15,9 +15,9 @@ from django.db import close_old_connections
 import videoapi
 from videoapi.conf import Conf
 from videoapi.encoding import VideoFormat
-from videoapi.engine.process import Message, ModelProcess
+from videoapi.engine.process import Message, ModelProcess, Patience
 from videoapi.engine.registry import get_catalog
-from videoapi.engine.storage import copy_input, delete_inputs, publish, scratch_name
+from videoapi.engine.storage import copy_input, delete_unpublished, publish, release_inputs, scratch_name
 from videoapi.engine.tasks import requeue
 from videoapi.exceptions import Cancelled, VideoAPIError
 from videoapi.models import Generation
@@ -37,6 +37,7 @@ class Slot:
     def __init__(self, name: str, conf: Conf) -> None:
         self.name = name
         self.stop_at = float("inf")
+        self.running: Generation | None = None
         self._conf = conf
         self._process: ModelProcess | None = None
 
@@ -45,29 +46,27 @@ class Slot:
         generation = Generation.objects.claim(generation_id, self.name)
         if generation is None:
             return
-        folder = self._conf.scratch_dir / scratch_name(generation)
+        self.running = generation
         try:
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-            self._generate(generation, folder)
+            self._generate_in_scratch(generation)
         except HandedBack:
             if requeue(generation, count_attempt=False):
                 logger.warning("generation %s goes back to the queue: this worker stops", generation.pk)
         except VideoAPIError as error:
             logger.warning("generation %s: %s: %s", generation.pk, error.code, error.message)
-            generation.fail(error)
+            self._fail(generation, error)
         except Exception:
             logger.exception("generation %s failed in the worker", generation.pk)
-            generation.fail(VideoAPIError("The worker failed; the server's log has the details."))
+            self._fail(generation, VideoAPIError("The worker failed; the server's log has the details."))
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            self.running = None
         if generation.is_finished:
-            delete_inputs(generation)
+            release_inputs(generation)
 
     def preload(self, model: str) -> None:
         """Load a model before anyone asks for it. A failure is logged; a request will meet it again."""
         try:
-            self._open(model).load(self._stop_preload, self._conf.load_seconds)
+            self._open(model).load(self._stop_preload, Patience(in_all=self._conf.load_seconds))
             logger.info("%s is loaded", model)
         except HandedBack:
             logger.info("%s is not loaded: this worker stops", model)
@@ -86,19 +85,39 @@ class Slot:
             raise HandedBack
         return False
 
+    def _fail(self, generation: Generation, error: VideoAPIError) -> None:
+        if generation.fail(error):
+            delete_unpublished(generation)
+
+    def _generate_in_scratch(self, generation: Generation) -> None:
+        """In a folder of its own, which is gone before another worker can have the generation."""
+        folder = self._conf.scratch_dir / scratch_name(generation)
+        try:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            self._generate(generation, folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
     def _generate(self, generation: Generation, folder: Path) -> None:
         monitor = Monitor(generation, self)
         started = time.monotonic()
         process = self._open(generation.model)
         if not process.is_loaded:
             monitor.enter("loading")
-        process.load(monitor, self._conf.load_seconds)
+        conf = self._conf
+        process.load(monitor, Patience(in_all=conf.load_seconds, after_cancel=conf.cancel_seconds))
         loading = time.monotonic() - started
         output = folder / "video.mp4"
         video = VideoFormat(
             width=generation.width, height=generation.height, num_frames=generation.num_frames, fps=generation.fps
         )
-        done = process.generate(self._job(generation, folder, output, video), monitor, self._conf.run_seconds)
+        patience = Patience(
+            in_all=get_catalog().find(generation.model).spec.limits.max_runtime or conf.run_seconds,
+            silent=conf.stall_seconds,
+            after_cancel=conf.cancel_seconds,
+        )
+        done = process.generate(self._job(generation, folder, output, video), monitor, patience)
         timings = {"loading": round(loading, 4), **done["timings"]}
         if not monitor.enter("storing"):
             raise Cancelled("Cancelled by the client.")
@@ -111,9 +130,7 @@ class Slot:
             self.close()
         if self._process is None:
             entry = get_catalog().find(model)
-            self._process = ModelProcess(
-                entry.plugin.name, model, self._conf.models_dir, cancel_seconds=self._conf.cancel_seconds
-            )
+            self._process = ModelProcess(entry.plugin.name, model, self._conf.models_dir)
         return self._process
 
     def _job(self, generation: Generation, folder: Path, output: Path, video: VideoFormat) -> Message:

@@ -48,10 +48,16 @@ def copy_input(field: FieldFile, path: Path) -> str | None:
 
 
 def delete_inputs(generation: Generation) -> None:
-    """Remove the kept images: the generation has ended, or was never accepted."""
+    """Remove the kept images."""
     for field in (generation.start_image, generation.end_image):
         if field.name:
             field.storage.delete(field.name)
+
+
+def release_inputs(generation: Generation) -> None:
+    """Remove the kept images of a generation that has ended, from the storage and from its row."""
+    delete_inputs(generation)
+    generation.forget_inputs()
 
 
 def publish(generation: Generation, file: Path, video: VideoFormat, timings: dict[str, float]) -> bool:
@@ -63,17 +69,19 @@ def publish(generation: Generation, file: Path, video: VideoFormat, timings: dic
     verify(file, video)
     thumbnail = file.with_suffix(".jpg")
     write_thumbnail(file, thumbnail)
-    completed = False
+    video_name, thumbnail_name = _names(generation)
     try:
-        for name, path in zip(_names(generation), (file, thumbnail), strict=True):
+        for name, path in ((video_name, file), (thumbnail_name, thumbnail)):
             with path.open("rb") as source:
                 default_storage.save(name, MovableFile(source, name=str(path)))
-        timings["storing"] = round(time.monotonic() - started, 4)
-        video_name, thumbnail_name = _names(generation)
-        completed = generation.complete(video=video_name, thumbnail=thumbnail_name, timings=timings)
-    finally:
-        if not completed:
-            delete_unpublished(generation)
+    except BaseException:
+        delete_unpublished(generation)
+        raise
+    timings["storing"] = round(time.monotonic() - started, 4)
+    # When this raises, it may have been committed all the same: whoever ends the row then deletes the files.
+    completed = generation.complete(video=video_name, thumbnail=thumbnail_name, timings=timings)
+    if not completed:
+        delete_unpublished(generation)
     return completed
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import signal
 import socket
 import threading
@@ -12,16 +13,15 @@ from types import FrameType
 
 from django.db import Error as DatabaseFailure
 from django.db import close_old_connections, connections
-from django.utils import timezone
 from django_tasks_db.management.commands.db_worker import Worker as Deliveries
 
 from videoapi.conf import Conf
 from videoapi.engine.assignment import choose_models
 from videoapi.engine.changes import ChangeFeed
-from videoapi.engine.reaper import reap
+from videoapi.engine.housekeeping import HouseKeeping
 from videoapi.engine.slot import Slot
 from videoapi.engine.tasks import current_runner, queue_name
-from videoapi.models import EVERY_MODEL, Generation, Worker
+from videoapi.models import EVERY_MODEL
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,6 @@ class SlotThread(threading.Thread):
     def __init__(self, name: str, models: list[str], preload: str | None, conf: Conf) -> None:
         super().__init__(name=name)
         self.slot = Slot(name, conf)
-        self.models = models
         self._preload = preload
         # In batch mode it runs what is outstanding and returns; when to look again is the change feed's business.
         self._deliveries = Deliveries(
@@ -82,7 +81,8 @@ def run_worker(conf: Conf) -> None:
 
     Raises InvalidRequest for a slot's model that is not installed.
     """
-    name = f"{socket.gethostname()}:{os.getpid()}"
+    # In a container that is started anew, host and pid are those of the one before.
+    name = f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(3)}"
     stopping = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -92,12 +92,13 @@ def run_worker(conf: Conf) -> None:
     signal.signal(signal.SIGINT, stop)
     slots = choose_models(conf)
     threads = [SlotThread(f"{name}/{number}", models, preload, conf) for number, (models, preload) in enumerate(slots)]
+    house = HouseKeeping(name, [thread.slot for thread in threads], [models for models, _ in slots], conf)
     for thread in threads:
         thread.start()
     logger.info("worker %s serves %s", name, " and ".join(",".join(models) for models, _ in slots))
     try:
         while all(thread.is_alive() for thread in threads):
-            _keep_house(name, threads, conf)
+            house.run()
             if stopping.wait(conf.heartbeat_seconds):
                 break
         else:
@@ -107,22 +108,5 @@ def run_worker(conf: Conf) -> None:
             thread.stop(conf.grace_seconds)
         for thread in threads:
             thread.join()
-    Worker.objects.filter(pk=name).delete()
+    house.close()
     logger.info("worker %s has stopped", name)
-
-
-def _keep_house(name: str, threads: list[SlotThread], conf: Conf) -> None:
-    """Show that the worker and what it runs are alive, and clear up after workers that are not."""
-    now = timezone.now()
-    try:
-        Worker.objects.update_or_create(
-            name=name,
-            defaults={"last_seen": now},
-            create_defaults={"last_seen": now, "slots": [thread.models for thread in threads]},
-        )
-        # Its own progress reports stop while a slot stores a large file far away.
-        Generation.objects.run_by(thread.name for thread in threads).update(heartbeat_at=now)
-        reap(conf)
-    except DatabaseFailure:
-        logger.exception("the database failed")
-        close_old_connections()

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from videoapi import Clip, GenerationRequest, ModelError, Progress
+from videoapi import Clip, GenerationRequest, ModelError, OutOfMemory, Progress
 from videoapi_diffusers.families import Family
 
 
@@ -58,6 +58,9 @@ class DiffusersPipeline:
                 output_type="pt",
                 **self.family.make_arguments(request),
             )
+        except torch.OutOfMemoryError as error:
+            torch.accelerator.empty_cache()
+            raise OutOfMemory("The device ran out of memory; try a smaller width, height or num_frames.") from error
         finally:
             hook.remove()
         frames: torch.Tensor = output.frames[0]

@@ -42,6 +42,8 @@ class Command(BaseCommand):
         self._stopping = False
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
+        if _is_listening(conf):
+            raise CommandError(f"Something listens on {conf.address} already; set PORT to another one.")
         commands = {
             "web": [sys.executable, "-m", "gunicorn", "--config", "python:settings.gunicorn", "videoapi.wsgi"],
             "worker": [sys.executable, sys.argv[0], "videoworker"],

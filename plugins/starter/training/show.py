@@ -1,0 +1,65 @@
+"""Four clips of the packaged model side by side, as the animated picture in the README."""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+from PIL import Image
+
+from videoapi import GenerationRequest
+from videoapi_starter.plugin import SPEC, load_model
+
+PROMPTS = (
+    "a red circle moving to the right on a white background",
+    "a yellow star spinning on a blue background",
+    "a green square growing on a black background",
+    "a purple heart moving up on a gray background",
+)
+SIDE, GAP, FRAMES, FPS = 128, 4, 17, 8
+
+
+class Quiet:
+    """Listens to nothing."""
+
+    def step(self, done: int, total: int) -> None: ...
+
+    def phase(self, name: str) -> None: ...
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", required=True, help="a .webp file")
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    pipeline = load_model(SPEC)
+    clips = [
+        pipeline.generate(
+            GenerationRequest(
+                prompt=prompt,
+                negative_prompt="",
+                width=SIDE,
+                height=SIDE,
+                num_frames=FRAMES,
+                fps=FPS,
+                num_inference_steps=SPEC.defaults.num_inference_steps,
+                guidance_scale=SPEC.defaults.guidance_scale,
+                seed=args.seed,
+            ),
+            Quiet(),
+        ).frames
+        for prompt in PROMPTS
+    ]
+    gap = np.full((SIDE, GAP, 3), 255, np.uint8)
+    rows = (
+        np.concatenate([part for frame in frames for part in (frame, gap)][:-1], 1)
+        for frames in zip(*clips, strict=True)
+    )
+    pictures = [Image.fromarray(row) for row in rows]
+    pictures[0].save(
+        args.out, save_all=True, append_images=pictures[1:], duration=1000 // FPS, loop=0, quality=75, method=6
+    )
+
+
+if __name__ == "__main__":
+    main()

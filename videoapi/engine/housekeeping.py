@@ -1,0 +1,58 @@
+"""A worker's signs of life, and its share of the clearing up."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+
+from django.db import Error as DatabaseFailure
+from django.db import close_old_connections
+from django.utils import timezone
+
+from videoapi.conf import Conf
+from videoapi.engine.reaper import reap, sweep
+from videoapi.engine.slot import Slot
+from videoapi.models import Generation, State, Worker
+
+logger = logging.getLogger(__name__)
+
+
+class HouseKeeping:
+    """Of the worker called `name`; `run` is called every `heartbeat_seconds`."""
+
+    def __init__(self, name: str, slots: Sequence[Slot], models: Sequence[Sequence[str]], conf: Conf) -> None:
+        self._name = name
+        self._slots = slots
+        self._models = models
+        self._conf = conf
+        self._sweep_at = 0.0
+
+    def run(self) -> None:
+        """A database that fails is logged; the next call tries again."""
+        try:
+            self._show_life()
+            reap(self._conf)
+            if time.monotonic() >= self._sweep_at:
+                sweep(self._conf)
+                self._sweep_at = time.monotonic() + self._conf.stale_seconds
+        except DatabaseFailure:
+            logger.exception("the database failed")
+            close_old_connections()
+
+    def close(self) -> None:
+        """The worker has stopped in good order."""
+        Worker.objects.filter(pk=self._name).delete()
+
+    def _show_life(self) -> None:
+        now = timezone.now()
+        Worker.objects.update_or_create(
+            name=self._name,
+            defaults={"last_seen": now},
+            create_defaults={"last_seen": now, "slots": [list(models) for models in self._models]},
+        )
+        # A slot's own reports of progress stop while it stores a large file far away.
+        for slot in self._slots:
+            if running := slot.running:
+                rows = Generation.objects.filter(pk=running.pk, state=State.IN_PROGRESS, worker=slot.name)
+                rows.update(heartbeat_at=now)
