@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from tests import generations
 from videoapi.exceptions import ModelError
-from videoapi.models import Generation, Worker
+from videoapi.models import Generation, State, Worker
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("faulty")]
 
@@ -34,7 +34,7 @@ def test_the_list_shows_state_prompt_and_progress(admin_client: Client) -> None:
     row.report("denoising", 3, 12)
     html = page(admin_client, "generation/")
     assert "In Progress" in html
-    assert '<progress max="12" value="3"></progress> denoising 3 of 12' in html
+    assert '<span data-live><progress max="12" value="3"></progress> denoising 3 of 12</span>' in html
     assert "<script>alert(1)" not in html
     assert "…" in html
 
@@ -68,6 +68,17 @@ def test_the_front_page_shows_plugins_models_and_what_to_mend(admin_client: Clie
     assert "does not load: ImportError: no module named" in html
     assert "pip install --force-reinstall videoapi-broken" in html
     assert "videoapi-starter" not in admin_client.get("/admin/videoapi/").content.decode()
+
+
+def test_the_selected_are_cancelled_at_once_or_at_their_next_step(admin_client: Client) -> None:
+    queued, running = generations.make(), generations.make()
+    assert Generation.objects.claim(str(running.pk), "host:1/0")
+    data = {"action": "cancel_selected", "_selected_action": [queued.pk, running.pk]}
+    response = admin_client.post("/admin/videoapi/generation/", data, follow=True)
+    assert "2 asked for; 1 still run, until their next step." in response.content.decode()
+    queued.refresh_from_db()
+    running.refresh_from_db()
+    assert (queued.state, running.state, running.cancel_requested) == (State.CANCELLED, State.IN_PROGRESS, True)
 
 
 def test_nothing_can_be_added_changed_or_deleted(admin_client: Client) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.conftest import need
 from tests.server import Server
+from tests.test_jobs import post
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -91,3 +92,23 @@ def test_the_admin_shows_the_generation_and_plays_it(
     assert page.evaluate("document.querySelector('video').videoWidth") == 320
     assert "seed" in page.inner_text("#content")
     page.screenshot(path=tmp_path / "generation.png")
+
+
+def test_the_admin_follows_a_running_generation(page: Any, faulty_server: Server, tmp_path: Path) -> None:
+    """Logged in by the test before."""
+    body = {"model": "faulty-slow", "prompt": "anything", "step": 60}
+    path = post(faulty_server, body, Prefer="respond-async").headers["Location"]
+    page.goto(f"{faulty_server.url}/admin/")
+    assert "videoapi-starter" in page.inner_text("#content")
+    page.screenshot(path=tmp_path / "front.png")
+    page.goto(f"{faulty_server.url}/admin/videoapi/generation/")
+    seen = []
+    for _ in range(2):
+        condition = "(least) => (document.querySelector('progress')?.value ?? 0) > least"
+        page.wait_for_function(condition, arg=max(seen, default=0))
+        seen.append(page.evaluate("document.querySelector('progress').value"))
+    page.screenshot(path=tmp_path / "live.png")
+    page.goto(f"{faulty_server.url}/admin/videoapi/generation/{path.rpartition('/')[2]}/change/")
+    page.wait_for_selector("progress")
+    page.wait_for_selector("video")
+    assert "Completed" in page.inner_text("#content")

@@ -252,11 +252,11 @@ def test_the_change_feed_wakes_at_another_connections_commit_and_not_before(conf
     feed.wait(0.2)
     assert time.monotonic() - started >= 0.2
     feed.mark()
-    thread = in_thread(lambda: (time.sleep(0.2), generations.make()))
+    thread = in_thread(lambda: (time.sleep(0.2), generations.add_worker()))
     started = time.monotonic()
     feed.wait(10)
     assert time.monotonic() - started < 5
-    assert Generation.objects.exists()
+    assert Worker.objects.exists()
     thread.join()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import urllib.request
 import uuid
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.images import base64_of, data_uri, encode, plain
-from tests.server import Server
+from tests.server import Server, send
 from tests.videos import read
 
 GOOD = {"model": "faulty-good", "prompt": "anything"}
@@ -251,10 +252,8 @@ def test_a_malformed_body_is_a_json_error(faulty_server: Server, body: bytes, st
 
 
 def test_every_other_error_is_json_too(faulty_server: Server) -> None:
-    assert (faulty_server.get("/video").status, faulty_server.get("/video").error["code"]) == (
-        405,
-        "method_not_allowed",
-    )
+    put = send(urllib.request.Request(f"{faulty_server.url}/video", data=b"{}", method="PUT"))
+    assert (put.status, put.error["code"]) == (405, "method_not_allowed")
     assert faulty_server.get("/nothing").error["code"] == "not_found"
     text = faulty_server.post(b"hello", content_type="text/plain")
     assert (text.status, text.error["code"]) == (415, "unsupported_media_type")

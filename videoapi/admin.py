@@ -1,4 +1,4 @@
-"""A read-only view of generations and workers."""
+"""A view of generations and workers. Nothing can be changed but that a generation is cancelled."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import json
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from videoapi.engine.cancel import cancel
 from videoapi.models import Generation, Worker
 
 admin.site.site_header = admin.site.site_title = "videoapi"
@@ -34,15 +36,30 @@ class GenerationAdmin(ReadOnlyAdmin):
     list_display = ("preview", "state", "model", "short_prompt", "progress", "size", "total", "created_at")
     list_display_links = ("preview", "short_prompt")
     list_filter = ("state", "model", "error_code")
+    actions = ("cancel_selected",)
     search_fields = ("id", "prompt", "error_message", "worker")
     date_hierarchy = "created_at"
     show_full_result_count = False
     fieldsets = (
         (None, {"fields": ("player", "state", "progress", "error")}),
         ("Request", {"fields": ("id", "model", "prompt", "request_fields", "warning_list")}),
-        ("Time", {"fields": ("created_at", "started_at", "finished_at", "timing_table")}),
+        ("Time", {"fields": ("created_at", "started_at", "finished_at", "timing_table", "event_table")}),
         ("Worker", {"fields": ("worker", "attempt", "heartbeat_at", "cancel_requested")}),
     )
+
+    class Media:
+        js = ("videoapi/live.js",)
+
+    @admin.action(description="Cancel the selected generations", permissions=["cancel"])
+    def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Generation]) -> None:
+        rows = list(queryset)
+        for row in rows:
+            cancel(row)
+        running = sum(not row.is_finished for row in rows)
+        self.message_user(request, f"{len(rows)} asked for; {running} still run, until their next step.")
+
+    def has_cancel_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("videoapi.change_generation"))
 
     @admin.display(description="")
     def preview(self, row: Generation) -> SafeString | str:
@@ -68,12 +85,12 @@ class GenerationAdmin(ReadOnlyAdmin):
 
     @admin.display(description="progress")
     def progress(self, row: Generation) -> SafeString | str:
-        if row.is_finished or not row.phase:
+        if row.is_finished:
             return "–"
         if not row.total_steps:
-            return row.phase
+            return format_html("<span data-live>{}</span>", row.phase or "–")
         return format_html(
-            '<progress max="{}" value="{}"></progress> {} {} of {}',
+            '<span data-live><progress max="{}" value="{}"></progress> {} {} of {}</span>',
             row.total_steps,
             row.step,
             row.phase,
@@ -115,6 +132,12 @@ class GenerationAdmin(ReadOnlyAdmin):
     @admin.display(description="seconds by phase")
     def timing_table(self, row: Generation) -> SafeString:
         return _table(row.all_timings())
+
+    @admin.display(description="events")
+    def event_table(self, row: Generation) -> SafeString:
+        lines = ((event["at"][11:23], event["attempt"], event["status"], event["phase"] or "") for event in row.events)
+        cells = format_html_join("", "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>", lines)
+        return format_html("<table><tr><th>UTC</th><th>attempt</th><th>status</th><th>phase</th></tr>{}</table>", cells)
 
 
 @admin.register(Worker)

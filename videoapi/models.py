@@ -92,6 +92,7 @@ class Generation(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     heartbeat_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+    events = models.JSONField(default=list, help_text="Every status and phase that it has been in, oldest first.")
     timings = models.JSONField(default=dict, help_text="Seconds by phase.")
 
     video = models.FileField(blank=True)
@@ -199,7 +200,18 @@ class Generation(models.Model):
         """This row while it still runs in this attempt of this worker."""
         return type(self).objects.filter(pk=self.pk, state=State.IN_PROGRESS, worker=self.worker, attempt=self.attempt)
 
+    def log_event(self, state: str, phase: str) -> list[dict[str, Any]]:
+        """The events with one more, unless the last one says the same."""
+        events: list[dict[str, Any]] = self.events
+        last = events[-1] if events else {}
+        if (last.get("status"), last.get("phase")) == (state, phase or None):
+            return events
+        event = {"status": state, "phase": phase or None, "attempt": self.attempt, "at": timezone.now().isoformat()}
+        return [*events, event]
+
     def _change(self, rows: models.QuerySet[Generation], **values: Any) -> bool:
+        if "state" in values or "phase" in values:
+            values["events"] = self.log_event(values.get("state", self.state), values.get("phase", self.phase))
         if not rows.update(**values):
             return False
         for name, value in values.items():
@@ -214,6 +226,7 @@ def _ending(error: VideoAPIError) -> dict[str, Any]:
         "error_code": error.code,
         "error_message": error.message,
         "error_field": error.field if isinstance(error, InvalidRequest) else "",
+        "phase": "",
         "finished_at": timezone.now(),
     }
 

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import path
 
-from videoapi.api import errors, files, health, jobs, models, video
+from videoapi.api import errors, events, files, health, jobs, models, video
 
 handler400 = errors.bad_request
 handler403 = errors.permission_denied
@@ -13,6 +13,7 @@ handler500 = errors.server_error
 urlpatterns = [
     path("video", video.VideoView.as_view(), name="video"),
     path("video/<uuid:pk>", jobs.JobView.as_view(), name="job"),
+    path("video/<uuid:pk>/events", events.EventsView.as_view(), name="events"),
     path("generated-videos/<str:name>", files.VideoFileView.as_view(), name="generated-video"),
     path("thumbnails/<str:name>", files.ThumbnailView.as_view(), name="thumbnail"),
     path("v1/models", models.ModelListView.as_view(), name="models"),

@@ -62,6 +62,7 @@ def submit(
         idempotency_key=idempotency.key if idempotency else None,
         request_digest=idempotency.digest if idempotency else "",
     )
+    generation.events = generation.log_event(generation.state, "")
     try:
         for field, image in (
             (generation.start_image, request.start_image),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import logging
+import queue
 import threading
 import time
 from collections import defaultdict
@@ -35,6 +36,20 @@ class Outcome(enum.Enum):
     GONE = "the client has hung up"
 
 
+class _Listener:
+    """Wants to hear of one generation."""
+
+    def __init__(self) -> None:
+        self.rows: queue.SimpleQueue[Generation] = queue.SimpleQueue()
+        self._heard: tuple[str, str, int] | None = None
+
+    def tell(self, row: Generation) -> None:
+        state = (row.state, row.phase, row.step)
+        if state != self._heard:
+            self._heard = state
+            self.rows.put(row)
+
+
 class Waiter:
     """One a process. Its thread runs while somebody waits."""
 
@@ -42,6 +57,7 @@ class Waiter:
         self.is_serving: Callable[[], bool] = lambda: True
         """False once the server has been told to stop; gunicorn's configuration sets it."""
         self._events: defaultdict[UUID, list[threading.Event]] = defaultdict(list)
+        self._listeners: defaultdict[UUID, list[_Listener]] = defaultdict(list)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._taken = 0
@@ -73,9 +89,7 @@ class Waiter:
         event = threading.Event()
         with self._lock:
             self._events[pk].append(event)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._look, name="waiter", daemon=True)
-                self._thread.start()
+            self._start()
         started, stop_at = time.monotonic(), float("inf")
         try:
             # It may have ended before it was waited for; from here on the thread sees every change.
@@ -97,6 +111,27 @@ class Waiter:
         finally:
             self._forget(pk, event)
 
+    @contextlib.contextmanager
+    def listen(self, pk: UUID) -> Iterator[queue.SimpleQueue[Generation]]:
+        """The generation as it is now, then each time that its status, phase or step has changed."""
+        listener = _Listener()
+        listener.tell(Generation.objects.get(pk=pk))
+        with self._lock:
+            self._listeners[pk].append(listener)
+            self._start()
+        try:
+            yield listener.rows
+        finally:
+            with self._lock:
+                self._listeners[pk].remove(listener)
+                if not self._listeners[pk]:
+                    del self._listeners[pk]
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._look, name="waiter", daemon=True)
+            self._thread.start()
+
     def _forget(self, pk: UUID, event: threading.Event) -> None:
         with self._lock:
             self._events[pk].remove(event)
@@ -107,8 +142,8 @@ class Waiter:
         feed = ChangeFeed()
         while True:
             with self._lock:
-                waiting = list(self._events)
-                if not waiting:
+                waiting, listening = list(self._events), list(self._listeners)
+                if not waiting and not listening:
                     self._thread = None
                     break
             try:
@@ -118,6 +153,10 @@ class Waiter:
                     for pk in ended:
                         for event in self._events.get(pk, ()):
                             event.set()
+                for row in Generation.objects.filter(pk__in=listening):
+                    with self._lock:
+                        for listener in self._listeners.get(row.pk, ()):
+                            listener.tell(row)
                 feed.wait(IDLE_SECONDS)
             except DatabaseFailure:
                 logger.exception("the database failed")

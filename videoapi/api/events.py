@@ -1,0 +1,103 @@
+"""A generation's progress as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import queue
+import time
+from collections.abc import Generator, Iterator
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import get_object_or_404
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from videoapi.api.bodies import forecast_body, job_body
+from videoapi.conf import get_conf
+from videoapi.engine.wait import waiter
+from videoapi.models import Generation
+
+# Seconds between two looks at whether the server is still to run, and between two signs of life to the client.
+CHECK_SECONDS, ALIVE_SECONDS = 0.5, 15.0
+# Milliseconds after which a client that lost the stream comes back.
+RETRY_MILLISECONDS = 3000
+
+
+class EventsView(APIView):
+    """Every status and phase, those before too; then each step; the last event is named as the end: `completed`,
+    `failed` or `cancelled`.
+
+    A client that comes back with `Last-Event-ID` gets what it has missed. Statuses and phases have ids, steps have
+    none.
+    """
+
+    def get(self, request: Request, pk: UUID) -> HttpResponseBase:
+        generation = get_object_or_404(Generation, pk=pk)
+        last = request.headers.get("Last-Event-ID", "")
+        heard = int(last) + 1 if last.isascii() and last.isdigit() and len(last) < 9 else 0
+        if generation.is_finished and heard >= len(generation.events):
+            # This tells a browser not to come back.
+            return HttpResponse(status=204)
+        # A proxy that gathers the answer would hold back the events.
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return StreamingHttpResponse(
+            EventStream(generation.pk, heard), content_type="text/event-stream", headers=headers
+        )
+
+
+class EventStream:
+    """The text of the stream. It has its seat from the start, so that no seat is a 429."""
+
+    def __init__(self, pk: UUID, heard: int) -> None:
+        self._pk = pk
+        self._heard = heard
+        self._seat = contextlib.ExitStack()
+        self._seat.enter_context(waiter.seat(get_conf().seats))
+        self._text = self._generate()
+
+    def __iter__(self) -> Iterator[str]:
+        return self._text
+
+    def close(self) -> None:
+        """Django calls it at the end of the answer, however it ends."""
+        self._text.close()
+        self._seat.close()
+
+    def _generate(self) -> Generator[str, None, None]:
+        yield f"retry: {RETRY_MILLISECONDS}\n\n"
+        spoken = time.monotonic()
+        with waiter.listen(self._pk) as rows:
+            while waiter.is_serving():
+                try:
+                    row = rows.get(timeout=CHECK_SECONDS)
+                except queue.Empty:
+                    if time.monotonic() - spoken > ALIVE_SECONDS:
+                        spoken = time.monotonic()
+                        yield ": the server is there\n\n"
+                    continue
+                spoken = time.monotonic()
+                yield from self._tell(row)
+                if row.is_finished:
+                    return
+
+    def _tell(self, row: Generation) -> Iterator[str]:
+        now = job_body(row) | forecast_body(row)
+        # A stream can last for hours; a database server counts its connections.
+        connection.close()
+        fresh = row.events[self._heard :]
+        for number, event in enumerate(fresh, self._heard):
+            last = number == len(row.events) - 1
+            name = row.state if last and row.is_finished else "progress"
+            yield _format(name, now | event if last else event, number)
+        self._heard = len(row.events)
+        if not fresh and not row.is_finished:
+            yield _format("progress", now)
+
+
+def _format(name: str, data: dict[str, Any], number: int | None = None) -> str:
+    identifier = "" if number is None else f"id: {number}\n"
+    return f"{identifier}event: {name}\ndata: {json.dumps(data)}\n\n"
