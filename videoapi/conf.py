@@ -48,6 +48,10 @@ class Conf:
     stale_seconds: float = 30.0
     """A running generation without a heartbeat for this long belongs to a dead worker."""
     max_attempts: int = 2
+    keep_days: float = 0.0
+    """How long the files of results are kept; 0 for ever."""
+    keep_bytes: int = 0
+    """How many bytes of videos are kept, the newest first; 0 for all."""
     load_seconds: float = 3600.0
     """The longest that loading a model may take."""
     run_seconds: float = 4 * 3600.0

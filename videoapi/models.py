@@ -36,6 +36,12 @@ class GenerationQuerySet(models.QuerySet["Generation"]):
     def queued(self) -> Self:
         return self.filter(state=State.QUEUED)
 
+    def completed(self) -> Self:
+        return self.filter(state=State.COMPLETED)
+
+    def with_expired_files(self) -> Self:
+        return self.filter(state=State.EXPIRED).exclude(video="")
+
     def with_inputs(self) -> Self:
         """Whose images are still kept."""
         return self.exclude(start_image="", end_image="")
@@ -97,6 +103,7 @@ class Generation(models.Model):
 
     video = models.FileField(blank=True)
     thumbnail = models.FileField(blank=True)
+    file_size = models.PositiveBigIntegerField(default=0, help_text="Bytes of the video.")
     error_code = models.CharField(max_length=40, blank=True)
     error_message = models.TextField(blank=True)
     error_field = models.CharField(max_length=40, blank=True)
@@ -121,7 +128,7 @@ class Generation(models.Model):
     @property
     def percent(self) -> int:
         """Of its denoising steps; 100 once it is completed."""
-        if self.state == State.COMPLETED:
+        if self.state in (State.COMPLETED, State.EXPIRED):
             return 100
         return min(99, 100 * self.step // self.total_steps) if self.total_steps else 0
 
@@ -149,13 +156,14 @@ class Generation(models.Model):
         """Record progress, and that the worker is alive."""
         return self._change(self._mine(), phase=phase, step=step, total_steps=total_steps, heartbeat_at=timezone.now())
 
-    def complete(self, *, video: str, thumbnail: str, timings: dict[str, float]) -> bool:
+    def complete(self, *, video: str, thumbnail: str, timings: dict[str, float], file_size: int = 0) -> bool:
         return self._change(
             self._mine(),
             state=State.COMPLETED,
             phase="",
             video=video,
             thumbnail=thumbnail,
+            file_size=file_size,
             timings=timings,
             finished_at=timezone.now(),
         )
@@ -163,6 +171,14 @@ class Generation(models.Model):
     def fail(self, error: VideoAPIError) -> bool:
         """End with an error; one that is Cancelled ends it as cancelled."""
         return self._change(self._mine(), **_ending(error))
+
+    def expire(self) -> bool:
+        """A completed one is no longer served. Its files are still named: `forget_results` says that they are gone."""
+        return self._change(type(self).objects.filter(pk=self.pk, state=State.COMPLETED), state=State.EXPIRED)
+
+    def forget_results(self) -> None:
+        """The video and the thumbnail are deleted."""
+        self._change(type(self).objects.filter(pk=self.pk), video="", thumbnail="")
 
     def requeue(self, *, count_attempt: bool) -> bool:
         """Back to the queue, from a worker that stops (its attempt does not count) or has died (it does).

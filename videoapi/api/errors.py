@@ -16,6 +16,14 @@ from videoapi.exceptions import IdempotencyConflict, InvalidRequest, Refused, To
 logger = logging.getLogger(__name__)
 
 
+class Expired(APIException):
+    """HTTP 410."""
+
+    status_code = 410
+    default_code = "expired"
+    default_detail = "This video is no longer kept."
+
+
 def error_body(status: int, code: str, message: str, param: str | None = None) -> dict[str, Any]:
     """The body of an error. `type` is OpenAI's: whose fault it is.
 

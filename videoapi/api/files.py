@@ -8,8 +8,9 @@ from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from rest_framework.views import APIView
 
+from videoapi.api.errors import Expired
 from videoapi.api.ranges import serve_file
-from videoapi.models import Generation
+from videoapi.models import Generation, State
 
 
 class GenerationFileView(APIView):
@@ -21,6 +22,8 @@ class GenerationFileView(APIView):
 
     def get(self, request: HttpRequest, name: str) -> HttpResponseBase:
         generation = get_object_or_404(Generation, pk=self._parse(name))
+        if generation.state == State.EXPIRED:
+            raise Expired
         stored = getattr(generation, self.field)
         if not stored or not stored.storage.exists(stored.name):
             raise Http404(f"Generation {generation.pk} has no such file.")

@@ -7,7 +7,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from videoapi.api.bodies import failure, failure_status, job_body, job_url, video_body, video_url
-from videoapi.api.errors import error_body
+from videoapi.api.errors import Expired, error_body
 from videoapi.api.headers import has_hung_up, prefers_async, read_idempotency
 from videoapi.api.listing import list_generations
 from videoapi.conf import Conf, get_conf
@@ -60,6 +60,8 @@ def _wait(request: Request, generation: Generation, conf: Conf, *, as_base64: bo
     generation.refresh_from_db()
     if not generation.is_finished:
         return _accepted(generation)
+    if generation.state == State.EXPIRED:
+        raise Expired
     if generation.state == State.COMPLETED:
         return Response(video_body(generation, as_base64=as_base64))
     return Response(failure(generation), failure_status(generation))

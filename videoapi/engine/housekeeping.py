@@ -12,8 +12,12 @@ from django.utils import timezone
 
 from videoapi.conf import Conf
 from videoapi.engine.reaper import reap, sweep
+from videoapi.engine.retention import prune
 from videoapi.engine.slot import Slot
 from videoapi.models import Generation, State, Worker
+
+# Seconds between two looks for results that have expired.
+PRUNE_SECONDS = 3600.0
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +30,7 @@ class HouseKeeping:
         self._slots = slots
         self._models = models
         self._conf = conf
-        self._sweep_at = 0.0
+        self._sweep_at = self._prune_at = 0.0
 
     def run(self) -> None:
         """A database that fails is logged; the next call tries again."""
@@ -36,6 +40,11 @@ class HouseKeeping:
             if time.monotonic() >= self._sweep_at:
                 sweep(self._conf)
                 self._sweep_at = time.monotonic() + self._conf.stale_seconds
+            if time.monotonic() >= self._prune_at:
+                prune(self._conf)
+                self._prune_at = time.monotonic() + PRUNE_SECONDS
+        except OSError:
+            logger.exception("the clearing up failed")
         except DatabaseFailure:
             logger.exception("the database failed")
             close_old_connections()

@@ -14,7 +14,7 @@ from django_tasks import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
 from videoapi.conf import Conf
-from videoapi.engine.storage import SCRATCH_PREFIX, delete_unpublished, release_inputs, scratch_name
+from videoapi.engine.storage import SCRATCH_PREFIX, delete_results, delete_unpublished, release_inputs, scratch_name
 from videoapi.engine.tasks import deliver, requeue, run_generation
 from videoapi.exceptions import WorkerLost
 from videoapi.models import Generation, State, Worker
@@ -38,6 +38,7 @@ def sweep(conf: Conf) -> None:
     _deliver_forgotten(stale)
     _deliveries().finished().filter(finished_at__lt=now - FORGET_DELIVERIES).delete()
     _for_each(Generation.objects.finished().with_inputs(), release_inputs)
+    _for_each(Generation.objects.with_expired_files(), delete_results)
     _delete_scratch(conf.scratch_dir)
     Worker.objects.filter(last_seen__lt=now - FORGET_WORKERS).delete()
 

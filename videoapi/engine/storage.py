@@ -60,6 +60,14 @@ def release_inputs(generation: Generation) -> None:
     generation.forget_inputs()
 
 
+def delete_results(generation: Generation) -> None:
+    """Remove the video and the thumbnail of an expired generation, from the storage and from its row."""
+    for field in (generation.video, generation.thumbnail):
+        if field.name:
+            field.storage.delete(field.name)
+    generation.forget_results()
+
+
 def publish(generation: Generation, file: Path, video: VideoFormat, timings: dict[str, float]) -> bool:
     """Check the file, store it with a thumbnail and complete the row.
 
@@ -70,6 +78,7 @@ def publish(generation: Generation, file: Path, video: VideoFormat, timings: dic
     thumbnail = file.with_suffix(".jpg")
     write_thumbnail(file, thumbnail)
     video_name, thumbnail_name = _names(generation)
+    file_size = file.stat().st_size  # storing moves it
     try:
         for name, path in ((video_name, file), (thumbnail_name, thumbnail)):
             with path.open("rb") as source:
@@ -79,7 +88,7 @@ def publish(generation: Generation, file: Path, video: VideoFormat, timings: dic
         raise
     timings["storing"] = round(time.monotonic() - started, 4)
     # When this raises, it may have been committed all the same: whoever ends the row then deletes the files.
-    completed = generation.complete(video=video_name, thumbnail=thumbnail_name, timings=timings)
+    completed = generation.complete(video=video_name, thumbnail=thumbnail_name, timings=timings, file_size=file_size)
     if not completed:
         delete_unpublished(generation)
     return completed
