@@ -6,7 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -23,8 +23,15 @@ def need(program: str, package: str) -> str:
     """The program's path; skips the test with a reason when it is missing, or fails it where nothing may be skipped."""
     path = shutil.which(program)
     if path is None:
-        (pytest.fail if STRICT else pytest.skip)(f"needs {program}: apt-get install {package}")
-    return str(path)
+        missing(program, package)
+    return path
+
+
+def missing(program: str, package: str) -> NoReturn:
+    """Skip the test with a reason, or fail it where nothing may be skipped."""
+    if STRICT:
+        pytest.fail(f"needs {program}: apt-get install {package}")
+    pytest.skip(f"needs {program}: apt-get install {package}")
 
 
 @pytest.fixture(scope="session")

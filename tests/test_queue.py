@@ -123,6 +123,22 @@ def test_a_worker_shows_life_for_what_it_runs_and_for_nothing_else_of_its_name(c
     assert states == {mine.pk: State.IN_PROGRESS, abandoned.pk: State.QUEUED}
 
 
+def test_after_an_outage_nobody_is_given_up_at_once(configure: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    generation = generations.make()
+    make_stale(generation, attempt=1)
+    house = HouseKeeping("host:1", [], [["*"]], configure(stale_seconds=0.3))
+    with monkeypatch.context() as patch:
+        patch.setattr(HouseKeeping, "_show_life", lambda self: Generation.objects.raw("SELECT nonsense")[0])
+        house.run()
+    house.run()
+    generation.refresh_from_db()
+    assert generation.state == State.IN_PROGRESS
+    time.sleep(0.3)
+    house.run()
+    generation.refresh_from_db()
+    assert generation.state == State.QUEUED
+
+
 def test_a_cancel_that_meets_a_requeue_is_not_lost(configure: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     generation = generations.make()
     assert Generation.objects.claim(str(generation.pk), "host:1/0")

@@ -157,7 +157,8 @@ class Generation(models.Model):
         return self._change(self._mine(), phase=phase, step=step, total_steps=total_steps, heartbeat_at=timezone.now())
 
     def complete(self, *, video: str, thumbnail: str, timings: dict[str, float], file_size: int = 0) -> bool:
-        return self._change(
+        """Also True when it has been completed with that video before: an answer of the database can get lost."""
+        completed = self._change(
             self._mine(),
             state=State.COMPLETED,
             phase="",
@@ -167,6 +168,7 @@ class Generation(models.Model):
             timings=timings,
             finished_at=timezone.now(),
         )
+        return completed or type(self).objects.filter(pk=self.pk, state=State.COMPLETED, video=video).exists()
 
     def fail(self, error: VideoAPIError) -> bool:
         """End with an error; one that is Cancelled ends it as cancelled."""

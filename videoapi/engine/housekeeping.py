@@ -30,13 +30,14 @@ class HouseKeeping:
         self._slots = slots
         self._models = models
         self._conf = conf
-        self._sweep_at = self._prune_at = 0.0
+        self._reap_at = self._sweep_at = self._prune_at = 0.0
 
     def run(self) -> None:
         """A database that fails is logged; the next call tries again."""
         try:
             self._show_life()
-            reap(self._conf)
+            if time.monotonic() >= self._reap_at:
+                reap(self._conf)
             if time.monotonic() >= self._sweep_at:
                 sweep(self._conf)
                 self._sweep_at = time.monotonic() + self._conf.stale_seconds
@@ -47,6 +48,8 @@ class HouseKeeping:
             logger.exception("the clearing up failed")
         except DatabaseFailure:
             logger.exception("the database failed")
+            # When it is back, the other workers need a moment to show that they live.
+            self._reap_at = time.monotonic() + self._conf.stale_seconds
             close_old_connections()
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from django.db import close_old_connections
 import videoapi
 from videoapi.conf import Conf
 from videoapi.encoding import VideoFormat
+from videoapi.engine.outage import outlast
 from videoapi.engine.process import Message, ModelProcess, Patience
 from videoapi.engine.registry import get_catalog
 from videoapi.engine.storage import copy_input, delete_unpublished, publish, release_inputs, scratch_name
@@ -24,7 +25,10 @@ from videoapi.models import Generation
 
 logger = logging.getLogger(__name__)
 
+
 REPORT_SECONDS = 0.5  # between two writes of progress
+# How long the end of a generation is held while the database does not answer.
+OUTAGE_SECONDS = 300.0
 
 
 class HandedBack(Exception):
@@ -86,7 +90,7 @@ class Slot:
         return False
 
     def _fail(self, generation: Generation, error: VideoAPIError) -> None:
-        if generation.fail(error):
+        if outlast(lambda: generation.fail(error), OUTAGE_SECONDS):
             delete_unpublished(generation)
 
     def _generate_in_scratch(self, generation: Generation) -> None:
@@ -121,7 +125,7 @@ class Slot:
         timings = {"loading": round(loading, 4), **done["timings"]}
         if not monitor.enter("storing"):
             raise Cancelled("Cancelled by the client.")
-        if publish(generation, output, video, timings):
+        if publish(generation, output, video, timings, OUTAGE_SECONDS):
             logger.info("generation %s completed in %.1f s", generation.pk, time.monotonic() - started)
 
     def _open(self, model: str) -> ModelProcess:

@@ -13,6 +13,7 @@ from django.db.models.fields.files import FieldFile
 from PIL.Image import Image
 
 from videoapi.encoding import VideoFormat, verify, write_thumbnail
+from videoapi.engine.outage import outlast
 from videoapi.models import Generation
 
 SCRATCH_PREFIX = "generation-"
@@ -68,7 +69,9 @@ def delete_results(generation: Generation) -> None:
     generation.forget_results()
 
 
-def publish(generation: Generation, file: Path, video: VideoFormat, timings: dict[str, float]) -> bool:
+def publish(
+    generation: Generation, file: Path, video: VideoFormat, timings: dict[str, float], outage_seconds: float
+) -> bool:
     """Check the file, store it with a thumbnail and complete the row.
 
     False, with nothing left in the storage, when the generation is no longer ours. Raises EncodingError.
@@ -88,7 +91,10 @@ def publish(generation: Generation, file: Path, video: VideoFormat, timings: dic
         raise
     timings["storing"] = round(time.monotonic() - started, 4)
     # When this raises, it may have been committed all the same: whoever ends the row then deletes the files.
-    completed = generation.complete(video=video_name, thumbnail=thumbnail_name, timings=timings, file_size=file_size)
+    completed = outlast(
+        lambda: generation.complete(video=video_name, thumbnail=thumbnail_name, timings=timings, file_size=file_size),
+        outage_seconds,
+    )
     if not completed:
         delete_unpublished(generation)
     return completed
