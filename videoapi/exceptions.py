@@ -59,6 +59,12 @@ class EncodingError(VideoAPIError):
     code = "encoding_failed"
 
 
+class StorageFailed(VideoAPIError):
+    """A file could not be stored: a full disk, a storage that does not answer. HTTP 500."""
+
+    code = "storage_failed"
+
+
 class WorkerLost(VideoAPIError):
     """The worker that ran the generation died, twice; raised by the reaper. HTTP 500."""
 

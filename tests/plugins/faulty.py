@@ -22,6 +22,7 @@ KINDS = (
     "slow",
     "deaf",
     "greedy",
+    "grainy",
     "noisy",
     "load-slow",
     "load-error",
@@ -83,6 +84,8 @@ class FaultyPipeline:
             frame = np.full((height, request.width, 3), (40 * index + request.seed) % 200 + 20, np.uint8)
             if self.kind == "nan":
                 frame = np.full(frame.shape, np.nan, np.float32)
+            if self.kind == "grainy":
+                frame = np.random.default_rng(index).integers(0, 256, frame.shape, np.uint8)
             if self.kind == "black":
                 frame = np.zeros_like(frame)
             frames.append(frame)

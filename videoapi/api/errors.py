@@ -12,7 +12,7 @@ from rest_framework.exceptions import APIException, ErrorDetail, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
-from videoapi.exceptions import IdempotencyConflict, InvalidRequest, Refused, TooManyRequests
+from videoapi.exceptions import IdempotencyConflict, InvalidRequest, Refused, TooManyRequests, VideoAPIError
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +49,9 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
         return Response(error_body(503, "database_unavailable", message), 503, headers={"Retry-After": "10"})
     if isinstance(error, IdempotencyConflict):
         return Response(error_body(409, error.code, error.message, "Idempotency-Key"), 409)
+    if isinstance(error, VideoAPIError):
+        logger.error("%s", error.message, exc_info=error)
+        return Response(error_body(500, error.code, error.message), 500)
     if isinstance(error, ValidationError):
         param, detail = _first_detail(error.detail)
         return Response(error_body(400, str(detail.code), str(detail), param), 400)

@@ -14,6 +14,7 @@ from PIL.Image import Image
 
 from videoapi.encoding import VideoFormat, verify, write_thumbnail
 from videoapi.engine.outage import outlast
+from videoapi.exceptions import StorageFailed
 from videoapi.models import Generation
 
 SCRATCH_PREFIX = "generation-"
@@ -32,11 +33,15 @@ class MovableFile(File[bytes]):
 
 
 def store_input(field: FieldFile, image: Image) -> None:
-    """Keep a client's image until the generation has ended."""
+    """Keep a client's image until the generation has ended. Raises StorageFailed."""
     buffer = io.BytesIO()
     image.save(buffer, format="PNG", compress_level=1)
     name = f"inputs/{field.instance.pk}-{field.field.name}.png"
-    field.save(name, ContentFile(buffer.getvalue()), save=False)
+    try:
+        field.save(name, ContentFile(buffer.getvalue()), save=False)
+    except OSError as error:
+        field.storage.delete(name)
+        raise _failed("image", error) from error
 
 
 def copy_input(field: FieldFile, path: Path) -> str | None:
@@ -74,7 +79,8 @@ def publish(
 ) -> bool:
     """Check the file, store it with a thumbnail and complete the row.
 
-    False, with nothing left in the storage, when the generation is no longer ours. Raises EncodingError.
+    False, with nothing left in the storage, when the generation is no longer ours. Raises EncodingError and
+    StorageFailed.
     """
     started = time.monotonic()
     verify(file, video)
@@ -86,8 +92,10 @@ def publish(
         for name, path in ((video_name, file), (thumbnail_name, thumbnail)):
             with path.open("rb") as source:
                 default_storage.save(name, MovableFile(source, name=str(path)))
-    except BaseException:
+    except BaseException as error:
         delete_unpublished(generation)
+        if isinstance(error, OSError):
+            raise _failed("video", error) from error
         raise
     timings["storing"] = round(time.monotonic() - started, 4)
     # When this raises, it may have been committed all the same: whoever ends the row then deletes the files.
@@ -104,6 +112,11 @@ def delete_unpublished(generation: Generation) -> None:
     """Remove what this attempt has stored without completing the row."""
     for name in _names(generation):
         default_storage.delete(name)
+
+
+def _failed(what: str, error: OSError) -> StorageFailed:
+    """Without the path, which is in the error's own words."""
+    return StorageFailed(f"The {what} could not be stored: {error.strerror or type(error).__name__}.")
 
 
 def _names(generation: Generation) -> tuple[str, str]:
