@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PROJECTS := pyproject.toml plugins/diffusers/pyproject.toml plugins/starter/pyproject.toml
 LOCAL := -e plugins/diffusers -e plugins/starter
 
-.PHONY: serve test lint unit bench clean
+.PHONY: serve test lint unit bench soak clean
 
 serve: $(VENV)/serve
 	@exec $(BIN)/python manage.py serve --migrate
@@ -26,6 +26,9 @@ unit: $(VENV)/test
 bench: $(VENV)/test
 	$(BIN)/python -m tests.benchmarks.overhead
 	$(BIN)/python -m tests.benchmarks.startup
+
+soak: $(VENV)/test
+	$(BIN)/python -m tests.soak --seconds $(or $(SECONDS),300)
 
 clean:
 	rm -rf $(VENV) build dist db.sqlite3* media/videos media/thumbnails media/inputs media/scratch
