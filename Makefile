@@ -26,6 +26,7 @@ unit: $(VENV)/test
 bench: $(VENV)/test
 	$(BIN)/python -m tests.benchmarks.overhead
 	$(BIN)/python -m tests.benchmarks.startup
+	$(BIN)/python -m tests.benchmarks.jobs
 
 soak: $(VENV)/test
 	$(BIN)/python -m tests.soak --seconds $(or $(SECONDS),300)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
 import time
 from datetime import timedelta
 from typing import Any
@@ -20,6 +21,7 @@ from tests.generations import in_thread, stored_files, until
 from videoapi.engine.cancel import cancel
 from videoapi.engine.changes import ChangeFeed
 from videoapi.engine.housekeeping import HouseKeeping
+from videoapi.engine.machine import machine_id
 from videoapi.engine.reaper import reap, sweep
 from videoapi.engine.slot import Slot
 from videoapi.engine.storage import scratch_name
@@ -121,6 +123,22 @@ def test_a_worker_shows_life_for_what_it_runs_and_for_nothing_else_of_its_name(c
     HouseKeeping("host:1", [slot], [["*"]], configure()).run()
     states = {row.pk: row.state for row in Generation.objects.all()}
     assert states == {mine.pk: State.IN_PROGRESS, abandoned.pk: State.QUEUED}
+
+
+def test_a_worker_of_this_machine_whose_process_is_gone_is_given_up_at_once(configure: Any) -> None:
+    process = subprocess.Popen(["sleep", "60"])
+    elsewhere, here = generations.make(), generations.make()
+    for row, name, machine in ((elsewhere, "far:1:a", "another"), (here, "here:1:b", machine_id())):
+        assert Generation.objects.claim(str(row.pk), f"{name}/0")
+        Worker.objects.create(name=name, machine=machine, pid=process.pid, last_seen=timezone.now())
+    reap(configure())
+    assert not Generation.objects.queued().exists()
+    process.kill()
+    process.wait()
+    reap(configure())
+    assert list(Generation.objects.queued()) == [here]
+    assert not Worker.objects.filter(name="here:1:b").exists()
+    assert Worker.objects.filter(name="far:1:a").exists()
 
 
 def test_after_an_outage_nobody_is_given_up_at_once(configure: Any, monkeypatch: pytest.MonkeyPatch) -> None:

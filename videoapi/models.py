@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import operator
 import uuid
+from collections.abc import Iterable
 from datetime import timedelta
+from functools import reduce
 from typing import Any, ClassVar, Self
 
 from django.db import models
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from videoapi.exceptions import Cancelled, InvalidRequest, VideoAPIError
@@ -32,6 +35,11 @@ UNFINISHED = (State.QUEUED, State.IN_PROGRESS)
 class GenerationQuerySet(models.QuerySet["Generation"]):
     def finished(self) -> Self:
         return self.exclude(state__in=UNFINISHED)
+
+    def held_by(self, workers: Iterable[str]) -> Self:
+        """Running in a slot of one of those workers."""
+        slots = [Q(worker__startswith=f"{worker}/") for worker in workers]
+        return self.filter(reduce(operator.or_, slots), state=State.IN_PROGRESS) if slots else self.none()
 
     def queued(self) -> Self:
         return self.filter(state=State.QUEUED)
@@ -260,6 +268,10 @@ class Worker(models.Model):
 
     name = models.CharField(max_length=100, primary_key=True)
     slots = models.JSONField(default=list, help_text="For each slot, the models that it serves; * is every one.")
+    machine = models.CharField(
+        max_length=32, blank=True, help_text="Workers of one machine see each other's processes."
+    )
+    pid = models.PositiveIntegerField(default=0)
     started_at = models.DateTimeField(auto_now_add=True)
     last_seen = models.DateTimeField()
 

@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.benchmarks.memory import pss_mib
 from tests.server import Server
 
 REQUEST = {
@@ -71,8 +72,7 @@ def memory(server: Server) -> dict[str, float]:
     for role, words in ROLES.items():
         pid = next(pid for pid, command in sorted(pids.items()) if words in command)
         del pids[pid]
-        lines = (Path("/proc") / str(pid) / "smaps_rollup").read_text().splitlines()
-        found[role] = next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+        found[role] = pss_mib(pid)
     return found
 
 

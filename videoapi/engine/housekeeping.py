@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Sequence
 
@@ -11,6 +12,7 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from videoapi.conf import Conf
+from videoapi.engine.machine import machine_id
 from videoapi.engine.reaper import reap, sweep
 from videoapi.engine.retention import prune
 from videoapi.engine.slot import Slot
@@ -61,7 +63,12 @@ class HouseKeeping:
         Worker.objects.update_or_create(
             name=self._name,
             defaults={"last_seen": now},
-            create_defaults={"last_seen": now, "slots": [list(models) for models in self._models]},
+            create_defaults={
+                "last_seen": now,
+                "slots": [list(models) for models in self._models],
+                "machine": machine_id(),
+                "pid": os.getpid(),
+            },
         )
         # A slot's own reports of progress stop while it stores a large file far away.
         for slot in self._slots:

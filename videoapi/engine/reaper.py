@@ -14,6 +14,7 @@ from django_tasks import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
 from videoapi.conf import Conf
+from videoapi.engine.machine import is_running, machine_id
 from videoapi.engine.storage import SCRATCH_PREFIX, delete_results, delete_unpublished, release_inputs, scratch_name
 from videoapi.engine.tasks import deliver, requeue, run_generation
 from videoapi.exceptions import WorkerLost
@@ -27,7 +28,10 @@ FORGET_WORKERS, FORGET_DELIVERIES = timedelta(days=1), timedelta(hours=1)
 
 def reap(conf: Conf) -> None:
     """Bring every generation that a dead worker held to its end or back into the queue."""
-    _for_each(Generation.objects.stale(conf.stale_seconds), lambda generation: _take_back(generation, conf))
+    dead = _find_dead_workers()
+    for rows in (Generation.objects.stale(conf.stale_seconds), Generation.objects.held_by(dead)):
+        _for_each(rows, lambda generation: _take_back(generation, conf))
+    Worker.objects.filter(pk__in=dead).delete()
 
 
 def sweep(conf: Conf) -> None:
@@ -41,6 +45,12 @@ def sweep(conf: Conf) -> None:
     _for_each(Generation.objects.with_expired_files(), delete_results)
     _delete_scratch(conf.scratch_dir)
     Worker.objects.filter(last_seen__lt=now - FORGET_WORKERS).delete()
+
+
+def _find_dead_workers() -> list[str]:
+    """Those of this machine whose process is gone; of the others, only their silence tells."""
+    workers = Worker.objects.filter(machine=machine_id())
+    return [worker.name for worker in workers if not is_running(worker.pid)]
 
 
 def _for_each(generations: Iterable[Generation], action: Callable[[Generation], None]) -> None:
