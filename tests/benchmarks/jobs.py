@@ -103,9 +103,9 @@ def measure_waiters(server: Server) -> None:
     wait_for(server, lambda: count_unfinished(server) == WAITERS)
     busy = [time_healthz(server) for _ in range(200)]
     print(
-        f"/healthz p99 with {WAITERS} waiters: {percentile(busy, 0.99):.1f} ms, without: {percentile(quiet, 0.99):.1f} ms\n"
-        f"memory of the web (PSS): {web_memory(server):.0f} MiB, before: {before:.0f} MiB"
+        f"/healthz p99 with {WAITERS} waiters: {percentile(busy, 0.99):.1f} ms, without: {percentile(quiet, 0.99):.1f}"
     )
+    print(f"memory of the web (PSS) with them: {web_memory(server):.0f} MiB, before: {before:.0f}")
     for row in unfinished(server):
         send(urllib.request.Request(f"{server.url}/video/{row['id']}", method="DELETE"))
     for thread in threads:
