@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import time
@@ -185,6 +186,19 @@ def test_images_of_what_has_ended_are_removed(configure: Any) -> None:
     sweep(configure())
     assert stored_files() == []
     assert not Generation.objects.with_inputs().exists()
+
+
+def test_images_of_requests_that_were_never_accepted_are_removed(configure: Any) -> None:
+    conf = configure()
+    image = Image.new("RGB", (64, 48), "red")
+    accepted, lost = (generations.make(image=image) for _ in range(2))
+    lost.delete()
+    sweep(conf)
+    assert len(stored_files()) == 2
+    for name in stored_files():
+        os.utime(default_storage.path(name), (0, 0))
+    sweep(conf)
+    assert stored_files() == [f"inputs/{accepted.pk}-start_image.png"]
 
 
 def test_entries_of_the_queue_are_forgotten(configure: Any) -> None:

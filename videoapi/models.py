@@ -33,6 +33,9 @@ UNFINISHED = (State.QUEUED, State.IN_PROGRESS)
 
 
 class GenerationQuerySet(models.QuerySet["Generation"]):
+    def unfinished(self) -> Self:
+        return self.filter(state__in=UNFINISHED)
+
     def finished(self) -> Self:
         return self.exclude(state__in=UNFINISHED)
 

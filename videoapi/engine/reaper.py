@@ -15,7 +15,14 @@ from django_tasks_db.models import DBTaskResult
 
 from videoapi.conf import Conf
 from videoapi.engine.machine import is_running, machine_id
-from videoapi.engine.storage import SCRATCH_PREFIX, delete_results, delete_unpublished, release_inputs, scratch_name
+from videoapi.engine.storage import (
+    SCRATCH_PREFIX,
+    delete_orphaned_inputs,
+    delete_results,
+    delete_unpublished,
+    release_inputs,
+    scratch_name,
+)
 from videoapi.engine.tasks import deliver, requeue, run_generation
 from videoapi.exceptions import WorkerLost
 from videoapi.models import Generation, State, Worker
@@ -43,6 +50,7 @@ def sweep(conf: Conf) -> None:
     _deliveries().finished().filter(finished_at__lt=now - FORGET_DELIVERIES).delete()
     _for_each(Generation.objects.finished().with_inputs(), release_inputs)
     _for_each(Generation.objects.with_expired_files(), delete_results)
+    delete_orphaned_inputs(stale)
     _delete_scratch(conf.scratch_dir)
     Worker.objects.filter(last_seen__lt=now - FORGET_WORKERS).delete()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import time
+from datetime import datetime
 from pathlib import Path
 
 from django.core.files.base import ContentFile, File
@@ -18,6 +19,8 @@ from videoapi.exceptions import StorageFailed
 from videoapi.models import Generation
 
 SCRATCH_PREFIX = "generation-"
+INPUTS = "inputs"
+UUID_LENGTH = 36
 
 
 def scratch_name(generation: Generation) -> str:
@@ -36,7 +39,7 @@ def store_input(field: FieldFile, image: Image) -> None:
     """Keep a client's image until the generation has ended. Raises StorageFailed."""
     buffer = io.BytesIO()
     image.save(buffer, format="PNG", compress_level=1)
-    name = f"inputs/{field.instance.pk}-{field.field.name}.png"
+    name = f"{INPUTS}/{field.instance.pk}-{field.field.name}.png"
     try:
         field.save(name, ContentFile(buffer.getvalue()), save=False)
     except OSError as error:
@@ -64,6 +67,19 @@ def release_inputs(generation: Generation) -> None:
     """Remove the kept images of a generation that has ended, from the storage and from its row."""
     delete_inputs(generation)
     generation.forget_inputs()
+
+
+def delete_orphaned_inputs(before: datetime) -> None:
+    """Remove images of requests that a killed web server never came to accept."""
+    try:
+        _, names = default_storage.listdir(INPUTS)
+    except FileNotFoundError:
+        return
+    accepted = set(map(str, Generation.objects.unfinished().values_list("pk", flat=True)))
+    for name in names:
+        path = f"{INPUTS}/{name}"
+        if name[:UUID_LENGTH] not in accepted and default_storage.get_modified_time(path) < before:
+            default_storage.delete(path)
 
 
 def delete_results(generation: Generation) -> None:
