@@ -1,0 +1,6 @@
+"""The rows."""
+
+from videoapi.models.generation import Generation, State
+from videoapi.models.worker import EVERY_MODEL, Worker
+
+__all__ = ["EVERY_MODEL", "Generation", "State", "Worker"]
