@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import select
 import shutil
@@ -16,6 +18,7 @@ from videoapi.exceptions import EncodingError
 
 # Seconds that ffmpeg may go without taking a byte or, after the last one, without ending.
 STALL_SECONDS = 60.0
+PIPE_BYTES = 2**20
 
 
 def find_ffmpeg(configured: str) -> str:
@@ -53,6 +56,9 @@ class FFmpeg:
         assert self._process.stdin is not None
         self._input = self._process.stdin.fileno()
         os.set_blocking(self._input, False)
+        # Linux's 64 KiB are a tenth of a frame. More is a matter of speed, and of the system's limits.
+        with contextlib.suppress(AttributeError, OSError):
+            fcntl.fcntl(self._input, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
     def write(self, data: memoryview | bytes) -> None:
         """Feed bytes. Raises EncodingError when ffmpeg has ended or takes nothing for STALL_SECONDS."""
