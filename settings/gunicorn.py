@@ -19,7 +19,7 @@ timeout = 60
 graceful_timeout = int(VIDEOAPI["grace_seconds"]) + 5
 control_socket_disable = True
 accesslog = "-"
-access_log_format = '%(h)s "%(r)s" %(s)s %(B)s bytes %(M)s ms'
+access_log_format = '%(h)s "%(r)s" %(s)s %(M)s ms'
 logconfig_dict = LOGGING
 
 
