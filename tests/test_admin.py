@@ -89,8 +89,12 @@ def test_nothing_can_be_added_changed_or_deleted(admin_client: Client) -> None:
 
 
 def test_workers_are_listed(admin_client: Client) -> None:
-    Worker.objects.create(name="host:42", slots=["*"], last_seen=timezone.now())
-    assert "host:42" in page(admin_client, "worker/")
+    loaded = [{"slot": "host:42/0", "model": "wan", "memory_mib": 4711}]
+    Worker.objects.create(name="host:42", slots=[["*"]], loaded=loaded, last_seen=timezone.now())
+    html = page(admin_client, "worker/")
+    assert "host:42" in html
+    assert "wan (4711 MiB)" in html
+    assert "wan (4711 MiB)" in page(admin_client, "worker/host_3A42/change/")
 
 
 def test_a_stranger_must_log_in(client: Client) -> None:

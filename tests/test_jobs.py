@@ -151,6 +151,7 @@ def test_the_list_has_filters_and_pages(faulty_server: Server) -> None:
     upward = faulty_server.get(f"/video?order=asc&after={made[0]}").json
     assert [row["id"] for row in upward["data"]][:2] == made[1:]
     assert faulty_server.get("/video?model=nobody").json["data"] == []
+    assert faulty_server.get("/video?model=video-model").json["data"] == []
 
 
 @pytest.mark.parametrize(

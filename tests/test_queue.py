@@ -158,6 +158,23 @@ def test_after_an_outage_nobody_is_given_up_at_once(configure: Any, monkeypatch:
     assert generation.state == State.QUEUED
 
 
+def test_after_a_jump_of_the_clock_nobody_is_given_up_at_once(configure: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    generation = generations.make()
+    make_stale(generation, attempt=1)
+    house = HouseKeeping("host:1", [], [["*"]], configure(stale_seconds=0.3))
+    jumped = time.time() + 3600
+    monkeypatch.setattr(time, "time", lambda: jumped)
+    house.run()
+    generation.refresh_from_db()
+    assert generation.state == State.IN_PROGRESS
+    monkeypatch.undo()
+    time.sleep(0.3)
+    house = HouseKeeping("host:1", [], [["*"]], configure(stale_seconds=0.3))
+    house.run()
+    generation.refresh_from_db()
+    assert generation.state == State.QUEUED
+
+
 def test_a_cancel_that_meets_a_requeue_is_not_lost(configure: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     generation = generations.make()
     assert Generation.objects.claim(str(generation.pk), "host:1/0")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,25 @@ def test_another_model_takes_the_slot_and_the_first_process_ends(slot: Slot) -> 
     assert process is not None
     slot.run(str(second.pk))
     assert not process.is_alive
+    assert Generation.objects.filter(state=State.COMPLETED).count() == 2
+
+
+def test_a_model_that_nobody_uses_is_unloaded_and_comes_back(
+    slot: Slot, configure: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert slot.describe() is None
+    slot.run(str(generations.make().pk))
+    loaded = slot.describe()
+    assert loaded is not None
+    assert (loaded["slot"], loaded["model"]) == (slot.name, "faulty-good")
+    assert 10 < loaded["memory_mib"] < 2000
+    slot.rest()
+    assert slot.describe()
+    monkeypatch.setattr(slot, "_conf", configure(idle_seconds=0.2))
+    time.sleep(0.3)
+    slot.rest()
+    assert slot.describe() is None
+    slot.run(str(generations.make().pk))
     assert Generation.objects.filter(state=State.COMPLETED).count() == 2
 
 

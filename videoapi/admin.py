@@ -142,7 +142,12 @@ class GenerationAdmin(ReadOnlyAdmin):
 
 @admin.register(Worker)
 class WorkerAdmin(ReadOnlyAdmin):
-    list_display = ("name", "slots", "started_at", "last_seen")
+    list_display = ("name", "slots", "loaded_models", "started_at", "last_seen")
+    fields = (*list_display, "machine", "pid")
+
+    @admin.display(description="loaded")
+    def loaded_models(self, row: Worker) -> str:
+        return ", ".join(f"{each['model']} ({each['memory_mib']} MiB)" for each in row.loaded) or "–"
 
 
 def _table(values: dict[str, Any]) -> SafeString:

@@ -58,6 +58,8 @@ class Conf:
     """The longest that one generation may take."""
     stall_seconds: float = 1800.0
     """A model that reports no step and no phase for this long is killed."""
+    idle_seconds: float = 0.0
+    """A model that nobody has used for this long is unloaded; 0 keeps it."""
     cancel_seconds: float = 10.0
     """A model that does not heed a cancel for this long is killed."""
     grace_seconds: float = 30.0

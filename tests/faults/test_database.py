@@ -71,5 +71,6 @@ def test_while_the_database_is_away_nothing_accepted_is_lost(server: Server, pos
     assert sorted(name for name in server.files() if name.endswith(".mp4")) == sorted(
         f"videos/{row['id']}-1.mp4" for row in everything
     )
+    server.wait_until(lambda: server.get("/readyz").status == 200, "the workers to show life again")
     assert server.post(GOOD).status == 200
     assert {pid for pid, command in before if "model_process" not in command} <= {pid for pid, _ in server.processes()}

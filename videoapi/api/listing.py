@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db.models import Q
 
 from videoapi.api.bodies import job_body
+from videoapi.engine.registry import get_catalog
 from videoapi.exceptions import InvalidRequest
 from videoapi.models import Generation, State
 
@@ -30,7 +31,7 @@ def list_generations(query: Mapping[str, str]) -> dict[str, Any]:
     if "status" in query:
         rows = rows.filter(state=_choose(query, "status", tuple(State.values)))
     if "model" in query:
-        rows = rows.filter(model=query["model"])
+        rows = rows.filter(model=_find_model(query["model"]))
     if "after" in query:
         rows = rows.filter(_beyond(_find(query["after"]), ascending=ascending))
     page = list(rows[: limit + 1])
@@ -48,6 +49,14 @@ def _beyond(last: Generation, *, ascending: bool) -> Q:
     side = "gt" if ascending else "lt"
     same_time = Q(created_at=last.created_at, **{f"pk__{side}": last.pk})
     return Q(**{f"created_at__{side}": last.created_at}) | same_time
+
+
+def _find_model(name: str) -> str:
+    """The model's own name for an alias; one that is not installed any more can have rows still."""
+    try:
+        return get_catalog().find(name).spec.name
+    except InvalidRequest:
+        return name
 
 
 def _find(name: str) -> Generation:

@@ -21,6 +21,9 @@ from videoapi.models import Generation, State, Worker
 # Seconds between two looks for results that have expired.
 PRUNE_SECONDS = 3600.0
 
+# A difference between the wall clock and the steady one that is more than drift.
+CLOCK_JUMP_SECONDS = 5.0
+
 logger = logging.getLogger(__name__)
 
 
@@ -32,10 +35,12 @@ class HouseKeeping:
         self._slots = slots
         self._models = models
         self._conf = conf
+        self._offset = time.time() - time.monotonic()
         self._reap_at = self._sweep_at = self._prune_at = 0.0
 
     def run(self) -> None:
         """A database that fails is logged; the next call tries again."""
+        self._watch_clock()
         try:
             self._show_life()
             if time.monotonic() >= self._reap_at:
@@ -50,21 +55,34 @@ class HouseKeeping:
             logger.exception("the clearing up failed")
         except DatabaseFailure:
             logger.exception("the database failed")
-            # When it is back, the other workers need a moment to show that they live.
-            self._reap_at = time.monotonic() + self._conf.stale_seconds
+            self._spare_the_others()
             close_old_connections()
 
     def close(self) -> None:
         """The worker has stopped in good order."""
         Worker.objects.filter(pk=self._name).delete()
 
+    def _spare_the_others(self) -> None:
+        """They need a moment to show that they live."""
+        self._reap_at = time.monotonic() + self._conf.stale_seconds
+
+    def _watch_clock(self) -> None:
+        """A clock that is put forward makes every sign of life look old."""
+        offset = time.time() - time.monotonic()
+        if abs(offset - self._offset) > CLOCK_JUMP_SECONDS:
+            logger.warning("the clock has jumped by %.0f s", offset - self._offset)
+            self._spare_the_others()
+        self._offset = offset
+
     def _show_life(self) -> None:
         now = timezone.now()
+        loaded = [model for slot in self._slots if (model := slot.describe())]
         Worker.objects.update_or_create(
             name=self._name,
-            defaults={"last_seen": now},
+            defaults={"last_seen": now, "loaded": loaded},
             create_defaults={
                 "last_seen": now,
+                "loaded": loaded,
                 "slots": [list(models) for models in self._models],
                 "machine": machine_id(),
                 "pid": os.getpid(),

@@ -1,13 +1,14 @@
-"""Tells whether a process of this machine still lives."""
+"""The processes of this machine: do they live, and what do they hold?"""
 
 from __future__ import annotations
 
 import contextlib
 import functools
 import hashlib
-import os
 import socket
 from pathlib import Path
+
+import psutil
 
 
 @functools.cache
@@ -23,10 +24,13 @@ def machine_id() -> str:
 
 def is_running(pid: int) -> bool:
     """False when no process has that number; another one may have it by now."""
+    return psutil.pid_exists(pid)
+
+
+def memory_mib(pid: int) -> int:
+    """MiB of main memory that a process and its children hold; 0 when it is gone."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        process = psutil.Process(pid)
+        return sum(each.memory_info().rss for each in (process, *process.children(recursive=True))) // 2**20
+    except psutil.NoSuchProcess:
+        return 0

@@ -15,6 +15,7 @@ from django.db import close_old_connections
 import videoapi
 from videoapi.conf import Conf
 from videoapi.encoding import VideoFormat
+from videoapi.engine.machine import memory_mib
 from videoapi.engine.outage import outlast
 from videoapi.engine.process import Message, ModelProcess, Patience
 from videoapi.engine.registry import get_catalog
@@ -44,6 +45,7 @@ class Slot:
         self.running: Generation | None = None
         self._conf = conf
         self._process: ModelProcess | None = None
+        self._used = time.monotonic()
 
     def run(self, generation_id: str) -> None:
         """Claim the generation, make its video and publish it. Whatever goes wrong ends in its row."""
@@ -64,6 +66,7 @@ class Slot:
             self._fail(generation, VideoAPIError("The worker failed; the server's log has the details."))
         finally:
             self.running = None
+            self._used = time.monotonic()
         if generation.is_finished:
             release_inputs(generation)
 
@@ -76,6 +79,22 @@ class Slot:
             logger.info("%s is not loaded: this worker stops", model)
         except VideoAPIError as error:
             logger.error("%s cannot be loaded: %s", model, error.message)
+        finally:
+            self._used = time.monotonic()
+
+    def rest(self) -> None:
+        """Unload the model when nobody has used it for `idle_seconds`."""
+        idle = time.monotonic() - self._used
+        if self._process is not None and 0 < self._conf.idle_seconds < idle:
+            logger.info("%s is unloaded after %.0f s without work", self._process.model, idle)
+            self.close()
+
+    def describe(self) -> dict[str, Any] | None:
+        """The loaded model and the memory that it holds, for the operator; None when there is none."""
+        process = self._process
+        if process is None or not process.is_loaded:
+            return None
+        return {"slot": self.name, "model": process.model, "memory_mib": memory_mib(process.pid)}
 
     def close(self) -> None:
         """End the model's process in good order."""

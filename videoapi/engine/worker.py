@@ -60,6 +60,7 @@ class SlotThread(threading.Thread):
                 try:
                     feed.mark()
                     self._deliveries.run()
+                    self.slot.rest()
                     if self._deliveries.running:
                         feed.wait(IDLE_SECONDS)
                 except DatabaseFailure:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from videoapi import ModelError
+from videoapi import ModelError, OutOfMemory
 from videoapi_diffusers.families import FAMILIES
 from videoapi_diffusers.source import Source
 
@@ -43,7 +43,10 @@ def load(source: str, pipeline_class: str, dtype: str | None = None) -> Diffuser
         )
     except (OSError, ValueError, ImportError) as error:
         raise ModelError(f"The model cannot be loaded: {describe(error, source)}") from error
-    pipeline.to(device)
+    try:
+        pipeline.to(device)
+    except torch.OutOfMemoryError as error:
+        raise OutOfMemory(f"The model does not fit into the memory of {device}.") from error
     return DiffusersPipeline(pipeline, family)
 
 

@@ -50,6 +50,14 @@ def name_tokenizer_class(folder: Path) -> None:
         path.write_text(json.dumps(config, indent=2) + "\n")
 
 
+def forget_source(folder: Path) -> None:
+    """diffusers writes down which folder a part came from."""
+    path = folder / "vae" / "config.json"
+    config = json.loads(path.read_text())
+    config.pop("_name_or_path", None)
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--autoencoder", required=True)
@@ -61,6 +69,7 @@ def main() -> None:
     pipeline.to(torch.bfloat16)
     pipeline.save_pretrained(args.out)
     name_tokenizer_class(args.out)
+    forget_source(args.out)
     size = sum(path.stat().st_size for path in args.out.rglob("*") if path.is_file())
     print(f"{args.out}: {size / 1e6:.2f} MB")
 
