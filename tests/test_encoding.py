@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import need
 from tests.videos import read
 from videoapi import Audio, Clip, ModelError
-from videoapi.encoding import Encoder, VideoFormat, find_ffmpeg, trim, verify, write_thumbnail
+from videoapi.encoding import Encoder, VideoFormat, find_ffmpeg, trim, verify
 from videoapi.encoding import ffmpeg as ffmpeg_module
 from videoapi.encoding.verify import has_index_at_front
 from videoapi.exceptions import EncodingError
@@ -105,7 +105,7 @@ def test_audio_becomes_aac_of_the_videos_length(tmp_path: Path) -> None:
         sound = container.streams.audio[0]
         assert (sound.codec_context.name, sound.codec_context.sample_rate, sound.channels) == ("aac", 48000, 2)
         assert abs(float(sound.duration * sound.time_base) - 1.2) < 0.05
-    assert [file.name for file in tmp_path.iterdir()] == ["video.mp4"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["video.jpg", "video.mp4"]
 
 
 def test_metadata_survives_quotes_line_breaks_and_other_scripts(tmp_path: Path) -> None:
@@ -150,9 +150,15 @@ def test_a_thumbnail_is_a_small_jpeg_of_the_first_frame(tmp_path: Path) -> None:
     from PIL import Image
 
     video = VideoFormat(width=640, height=320, num_frames=2, fps=5)
-    path = encode(tmp_path, [np.full((320, 640, 3), (200, 30, 30), np.uint8)] * 2, video)
-    write_thumbnail(path, tmp_path / "t.jpg")
-    with Image.open(tmp_path / "t.jpg") as image:
+    frame = np.empty((320, 640, 3), np.uint8)
+
+    def frames() -> Iterator[Any]:
+        for color in ((200, 30, 30), (30, 200, 30)):
+            frame[:] = color
+            yield frame
+
+    encode(tmp_path, frames(), video)
+    with Image.open(tmp_path / "video.jpg") as image:
         assert (image.format, image.size) == ("JPEG", (320, 160))
         assert np.abs(np.asarray(image).astype(int).mean((0, 1)) - (200, 30, 30)).max() < 6
 

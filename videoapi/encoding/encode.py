@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import ffmpeg
 
 from videoapi.encoding.ffmpeg import FFmpeg
+from videoapi.encoding.thumbnail import write_thumbnail
 from videoapi.exceptions import EncodingError, ModelError
 from videoapi.types import Audio, Clip
 
@@ -34,7 +35,7 @@ class VideoFormat:
 
 
 class Encoder:
-    """One mp4 in the making, used in a `with` block.
+    """One mp4 in the making, with a thumbnail of the same name beside it; used in a `with` block.
 
     Made before the frames are: a missing ffmpeg shows before the model works, and its start costs no time afterwards.
     """
@@ -64,7 +65,14 @@ class Encoder:
         Raises ModelError for frames that are missing, of the wrong shape, not finite, or all black, and EncodingError
         for ffmpeg's own failures.
         """
-        self._write(iter(clip.frames))
+        first = self._write(iter(clip.frames))
+        self._ffmpeg.end_input()
+        # ffmpeg has frames in hand still, so this costs no time.
+        try:
+            write_thumbnail(first, self._path.with_suffix(".jpg"))
+        except OSError as error:
+            self._ffmpeg.finish()  # its own reason is the better one
+            raise EncodingError(f"The thumbnail could not be written: {error.strerror}.") from error
         self._ffmpeg.finish()
         if clip.audio is not None:
             self._add_audio(clip.audio)
@@ -75,8 +83,9 @@ class Encoder:
     def __exit__(self, *error: object) -> None:
         self._ffmpeg.kill()
 
-    def _write(self, frames: Iterator[NDArray[Any]]) -> None:
-        count, brightest = 0, 0
+    def _write(self, frames: Iterator[NDArray[Any]]) -> NDArray[np.uint8]:
+        """Feed ffmpeg; returns the first frame."""
+        count, brightest, first = 0, 0, None
         shape = (self._video.height, self._video.width, 3)
         for frame in islice(frames, self._video.num_frames):
             pixels = to_uint8(frame, count)
@@ -84,12 +93,15 @@ class Encoder:
                 raise ModelError(f"Frame {count} has shape {pixels.shape}; {shape} was asked for.")
             if brightest <= BLACK:
                 brightest = max(brightest, int(pixels.max()))
+            if first is None:
+                first = pixels.copy()  # the model may use its array again
             self._ffmpeg.write(pixels.data)
             count += 1
-        if count < self._video.num_frames:
+        if first is None or count < self._video.num_frames:
             raise ModelError(f"The model made {count} frames of {self._video.num_frames}.")
         if brightest <= BLACK:
             raise ModelError("Every frame is black; the model's numbers have probably overflowed.")
+        return first
 
     def _add_audio(self, audio: Audio) -> None:
         samples, silent = self._path.with_suffix(".f32le"), self._path.with_suffix(".silent.mp4")

@@ -72,10 +72,14 @@ class FFmpeg:
             except BrokenPipeError as error:
                 raise self._failure() from error
 
-    def finish(self) -> None:
-        """Close the input and wait for the end. Raises EncodingError with ffmpeg's last words when it failed."""
+    def end_input(self) -> None:
+        """There is no more to come."""
         assert self._process.stdin is not None
         self._process.stdin.close()
+
+    def finish(self) -> None:
+        """Close the input and wait for the end. Raises EncodingError with ffmpeg's last words when it failed."""
+        self.end_input()
         try:
             status = self._process.wait(STALL_SECONDS)
             if status != 0:

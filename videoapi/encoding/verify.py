@@ -9,8 +9,6 @@ import av
 from videoapi.encoding.encode import VideoFormat
 from videoapi.exceptions import EncodingError
 
-THUMBNAIL_SIDE = 320  # pixels
-
 
 def verify(path: Path, video: VideoFormat) -> None:
     """Check codec, pixel format, size, rate, number of frames and the index at the front.
@@ -58,11 +56,3 @@ def has_index_at_front(path: Path) -> bool:
                 return False
             file.seek(size - 8, 1)
     return False
-
-
-def write_thumbnail(video: Path, path: Path) -> None:
-    """The first frame as a JPEG of at most THUMBNAIL_SIDE pixels a side."""
-    with av.open(str(video), format="mp4") as container:
-        image = next(container.decode(video=0)).to_image()  # type: ignore[no-untyped-call]
-    image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-    image.save(path, format="JPEG", quality=80)

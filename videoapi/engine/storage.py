@@ -13,7 +13,7 @@ from django.core.files.storage import default_storage
 from django.db.models.fields.files import FieldFile
 from PIL.Image import Image
 
-from videoapi.encoding import VideoFormat, verify, write_thumbnail
+from videoapi.encoding import VideoFormat, verify
 from videoapi.engine.outage import outlast
 from videoapi.exceptions import StorageFailed
 from videoapi.models import Generation
@@ -93,19 +93,17 @@ def delete_results(generation: Generation) -> None:
 def publish(
     generation: Generation, file: Path, video: VideoFormat, timings: dict[str, float], outage_seconds: float
 ) -> bool:
-    """Check the file, store it with a thumbnail and complete the row.
+    """Check the file, store it with the thumbnail beside it and complete the row.
 
     False, with nothing left in the storage, when the generation is no longer ours. Raises EncodingError and
     StorageFailed.
     """
     started = time.monotonic()
     verify(file, video)
-    thumbnail = file.with_suffix(".jpg")
-    write_thumbnail(file, thumbnail)
     video_name, thumbnail_name = _names(generation)
     file_size = file.stat().st_size  # storing moves it
     try:
-        for name, path in ((video_name, file), (thumbnail_name, thumbnail)):
+        for name, path in ((video_name, file), (thumbnail_name, file.with_suffix(".jpg"))):
             with path.open("rb") as source:
                 default_storage.save(name, MovableFile(source, name=str(path)))
     except BaseException as error:

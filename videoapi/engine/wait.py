@@ -95,8 +95,9 @@ class Waiter:
             # It may have ended before it was waited for; from here on the thread sees every change.
             if Generation.objects.finished().filter(pk=pk).exists():
                 return Outcome.ENDED
-            # Hundreds may wait; a database server counts its connections.
-            connection.close()
+            if connection.vendor != "sqlite":
+                # Hundreds may wait; a database server counts its connections.
+                connection.close()
             while not event.wait(min(CHECK_SECONDS, max(0.0, started + limit - time.monotonic()))):
                 now = time.monotonic()
                 if stop_at == float("inf") and not self.is_serving():
