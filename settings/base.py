@@ -71,6 +71,8 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "videoapi.api.negotiation.AlwaysJSON",
     "DEFAULT_AUTHENTICATION_CLASSES": [],
+    # How many proxies may tell who the client is; clients take turns.
+    "NUM_PROXIES": 1 if env.bool("VIDEOAPI_BEHIND_PROXY", default=False) else 0,
     "DEFAULT_PERMISSION_CLASSES": [],
     "UNAUTHENTICATED_USER": None,
     "EXCEPTION_HANDLER": "videoapi.api.errors.exception_handler",

@@ -24,6 +24,7 @@ def make(
     frames: int = 5,
     image: Image | None = None,
     idempotency: Idempotency | None = None,
+    client: str = "",
     **values: Any,
 ) -> Generation:
     request = GenerationRequest(
@@ -42,7 +43,7 @@ def make(
         }
     )
     add_worker()
-    return submit(model, request, frames, [], idempotency)
+    return submit(model, request, frames, [], idempotency, client)
 
 
 def add_worker(*slots: str, name: str = "host:1") -> None:

@@ -26,7 +26,7 @@ def three(slot: Slot) -> list[Generation]:
     """Finished now, one day ago and two days ago."""
     rows = [generations.make(seed=seed) for seed in range(3)]
     for age, row in enumerate(rows):
-        slot.run(str(row.pk))
+        slot.run_next(row.model)
         Generation.objects.filter(pk=row.pk).update(finished_at=timezone.now() - timedelta(days=age))
     return list(Generation.objects.order_by("-finished_at"))
 
@@ -61,7 +61,7 @@ def test_a_key_whose_video_has_expired_is_410(slot: Slot, client: Client) -> Non
     headers = {"Idempotency-Key": "k", "Prefer": "respond-async"}
     generations.add_worker()
     pk = client.post("/video", request, "application/json", headers=headers).json()["id"]
-    slot.run(pk)
+    slot.run_next("faulty-good")
     assert Generation.objects.get(pk=pk).expire()
     assert client.post("/video", request, "application/json", headers={"Idempotency-Key": "k"}).status_code == 410
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,31 +27,32 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 def test_a_generation_is_completed_with_video_thumbnail_and_timings(slot: Slot) -> None:
     generation = generations.make(image=Image.new("RGB", (64, 48), "red"))
-    slot.run(str(generation.pk))
+    slot.run_next(generation.model)
     generation.refresh_from_db()
     assert generation.state == State.COMPLETED
     assert stored_files() == [f"thumbnails/{generation.pk}-1.jpg", f"videos/{generation.pk}-1.mp4"]
     assert {"queued", "loading", "denoising", "encoding", "storing", "total"} <= generation.all_timings().keys()
 
 
-def test_a_second_delivery_of_one_id_does_nothing(slot: Slot) -> None:
+def test_one_delivery_too_many_does_nothing(slot: Slot) -> None:
     generation = generations.make()
-    slot.run(str(generation.pk))
-    slot.run(str(generation.pk))
+    slot.run_next(generation.model)
+    slot.run_next(generation.model)
     generation.refresh_from_db()
     assert (generation.state, generation.attempt) == (State.COMPLETED, 1)
 
 
-def test_an_unknown_id_does_nothing(slot: Slot) -> None:
-    slot.run(str(uuid.uuid4()))
+def test_a_model_that_nobody_asks_for_does_nothing(slot: Slot) -> None:
+    slot.run_next("nobody")
+    assert slot.describe() is None
 
 
 def test_another_model_takes_the_slot_and_the_first_process_ends(slot: Slot) -> None:
     first, second = generations.make("faulty-good"), generations.make("faulty-noisy")
-    slot.run(str(first.pk))
+    slot.run_next(first.model)
     process = slot._process
     assert process is not None
-    slot.run(str(second.pk))
+    slot.run_next(second.model)
     assert not process.is_alive
     assert Generation.objects.filter(state=State.COMPLETED).count() == 2
 
@@ -61,7 +61,7 @@ def test_a_model_that_nobody_uses_is_unloaded_and_comes_back(
     slot: Slot, configure: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert slot.describe() is None
-    slot.run(str(generations.make().pk))
+    slot.run_next(generations.make().model)
     loaded = slot.describe()
     assert loaded is not None
     assert (loaded["slot"], loaded["model"]) == (slot.name, "faulty-good")
@@ -72,21 +72,21 @@ def test_a_model_that_nobody_uses_is_unloaded_and_comes_back(
     time.sleep(0.3)
     slot.rest()
     assert slot.describe() is None
-    slot.run(str(generations.make().pk))
+    slot.run_next(generations.make().model)
     assert Generation.objects.filter(state=State.COMPLETED).count() == 2
 
 
 def test_a_queued_generation_is_cancelled_at_once_and_never_run(slot: Slot) -> None:
     generation = generations.make()
     generation.request_cancel()
-    slot.run(str(generation.pk))
+    slot.run_next(generation.model)
     generation.refresh_from_db()
     assert (generation.state, generation.attempt) == (State.CANCELLED, 0)
 
 
 def test_a_running_generation_is_cancelled_at_its_next_step(slot: Slot) -> None:
     generation = generations.make("faulty-slow", num_inference_steps=200, image=Image.new("RGB", (64, 48)))
-    thread = in_thread(lambda: slot.run(str(generation.pk)))
+    thread = in_thread(lambda: slot.run_next(generation.model))
     until(lambda: Generation.objects.get(pk=generation.pk).step > 0)
     running = Generation.objects.get(pk=generation.pk)
     assert (running.state, running.phase, running.total_steps) == (State.IN_PROGRESS, "denoising", 200)
@@ -103,7 +103,7 @@ def test_a_worker_that_must_stop_hands_the_generation_back_without_counting_the_
     slot: Slot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     generation = generations.make("faulty-slow", num_inference_steps=200)
-    thread = in_thread(lambda: slot.run(str(generation.pk)))
+    thread = in_thread(lambda: slot.run_next(generation.model))
     until(lambda: Generation.objects.get(pk=generation.pk).step > 0)
     scratch, left = slot._conf.scratch_dir, list[Path]()
     monkeypatch.setattr(
@@ -130,7 +130,7 @@ def test_a_worker_that_was_given_up_touches_nothing_of_the_next_ones(
         return original(*arguments)
 
     monkeypatch.setattr(slot_module, "publish", publish_after_the_row_is_taken_away)
-    slot.run(str(generation.pk))
+    slot.run_next(generation.model)
     generation.refresh_from_db()
     assert (generation.state, generation.worker) == (State.IN_PROGRESS, "other:2/0")
     assert stored_files() == [theirs]
@@ -148,7 +148,7 @@ def test_a_cancel_that_comes_just_before_the_video_is_stored_is_a_cancel(
 
     monkeypatch.setattr(slot_module.Monitor, "enter", cancel_then_enter)
     generation = generations.make()
-    slot.run(str(generation.pk))
+    slot.run_next(generation.model)
     generation.refresh_from_db()
     assert generation.state == State.CANCELLED
     assert stored_files() == []
@@ -160,7 +160,7 @@ def test_a_failure_of_the_workers_own_is_an_error_without_details(slot: Slot, mo
 
     monkeypatch.setattr(slot_module, "publish", fail)
     generation = generations.make()
-    slot.run(str(generation.pk))
+    slot.run_next(generation.model)
     generation.refresh_from_db()
     assert (generation.state, generation.error_code) == (State.FAILED, "internal_error")
     assert "secret" not in generation.error_message
@@ -179,7 +179,7 @@ def test_a_database_that_fails_for_a_while_does_not_end_a_running_generation(
 
     monkeypatch.setattr(Generation, "report", fail_at_first)
     generation = generations.make("faulty-slow", num_inference_steps=30)
-    slot.run(str(generation.pk))
+    slot.run_next(generation.model)
     generation.refresh_from_db()
     assert generation.state == State.COMPLETED
     assert len(calls) > 4
@@ -195,8 +195,8 @@ def test_after_a_failure_of_the_workers_own_the_next_generation_is_not_mixed_up_
 
     with monkeypatch.context() as patch:
         patch.setattr(slot_module.Monitor, "__call__", fail)
-        slot.run(str(first.pk))
-    slot.run(str(second.pk))
+        slot.run_next(first.model)
+    slot.run_next(second.model)
     first.refresh_from_db()
     second.refresh_from_db()
     assert (first.state, second.state) == (State.FAILED, State.COMPLETED)

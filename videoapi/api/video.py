@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from videoapi.api.bodies import failure, failure_status, job_body, job_url, video_body, video_url
@@ -42,7 +43,8 @@ def _submit(request: Request, serializer: VideoRequestSerializer) -> Generation:
     if idempotency and (known := idempotency.find()):
         return known
     order = serializer.resolve()
-    return submit(order.model, order.request, order.num_frames, order.warnings, idempotency)
+    client = BaseThrottle().get_ident(request) or ""
+    return submit(order.model, order.request, order.num_frames, order.warnings, idempotency, client[:100])
 
 
 def _wait(request: Request, generation: Generation, conf: Conf, *, as_base64: bool) -> Response:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping
 
+from django.db.models import Q
+
 from videoapi.conf import Conf
 from videoapi.models import Generation, State, Worker
 
@@ -44,7 +46,8 @@ def seconds_left(generation: Generation) -> float | None:
 
 def queue_position(generation: Generation) -> int:
     """1 for the next one of its model."""
-    return Generation.objects.queued().filter(model=generation.model, created_at__lt=generation.created_at).count() + 1
+    sooner = Q(turn__lt=generation.turn) | Q(turn=generation.turn, created_at__lt=generation.created_at)
+    return Generation.objects.queued().filter(sooner, model=generation.model).count() + 1
 
 
 def seconds_until_done(generation: Generation, conf: Conf) -> float | None:

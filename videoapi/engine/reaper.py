@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,7 +24,7 @@ from videoapi.engine.storage import (
     release_inputs,
     scratch_name,
 )
-from videoapi.engine.tasks import deliver, requeue, run_generation
+from videoapi.engine.tasks import deliver, queue_name, requeue, run_next
 from videoapi.exceptions import WorkerLost
 from videoapi.models import Generation, State, Worker
 
@@ -45,7 +46,7 @@ def sweep(conf: Conf) -> None:
     """Clear up what a process that was killed can leave behind. Looks at whole tables, so not for every heartbeat."""
     now = timezone.now()
     stale = now - timedelta(seconds=conf.stale_seconds)
-    _close_deliveries(stale)
+    _close_deliveries(conf, stale)
     _deliver_forgotten(stale)
     _deliveries().finished().filter(finished_at__lt=now - FORGET_DELIVERIES).delete()
     _for_each(Generation.objects.finished().with_inputs(), release_inputs)
@@ -83,29 +84,26 @@ def _take_back(generation: Generation, conf: Conf) -> None:
         release_inputs(generation)
 
 
-def _close_deliveries(stale: datetime) -> None:
+def _close_deliveries(conf: Conf, stale: datetime) -> None:
     """End the queue's entries whose worker was killed: django-tasks-db leaves them RUNNING for ever."""
-    running = set(map(str, Generation.objects.filter(state=State.IN_PROGRESS).values_list("pk", flat=True)))
+    live = {slot for worker in Worker.objects.live(conf.stale_seconds) for slot in worker.slot_names}
     for delivery in _deliveries().running().filter(started_at__lt=stale):
-        if delivery.args_kwargs["args"][0] not in running:
+        if not live.intersection(delivery.worker_ids):
             delivery.set_failed(WorkerLost("The worker died."))
 
 
 def _deliver_forgotten(stale: datetime) -> None:
-    """Put back what waits without an entry: its worker took the entry, and died before it took the row."""
-    waiting = Generation.objects.queued().filter(created_at__lt=stale)
-    if not waiting:
-        return
-    entries = _deliveries().filter(status__in=(TaskResultStatus.READY, TaskResultStatus.RUNNING))
-    delivered = {arguments["args"][0] for arguments in entries.values_list("args_kwargs", flat=True)}
-    for generation in waiting:
-        if str(generation.pk) not in delivered:
-            logger.warning("generation %s had fallen out of the queue", generation.pk)
-            deliver(generation)
+    """Announce again what waits without an entry: its worker took the entry, and died before it took the row."""
+    waiting = Counter(Generation.objects.queued().filter(created_at__lt=stale).values_list("model", flat=True))
+    announced = Counter(_deliveries().filter(status=TaskResultStatus.READY).values_list("queue_name", flat=True))
+    for model, count in waiting.items():
+        for _ in range(count - announced[queue_name(model)]):
+            logger.warning("a generation of %s had fallen out of the queue", model)
+            deliver(model)
 
 
 def _deliveries() -> Any:
-    return DBTaskResult.objects.filter(task_path=run_generation.module_path)
+    return DBTaskResult.objects.filter(task_path=run_next.module_path)
 
 
 def _delete_scratch(folder: Path) -> None:

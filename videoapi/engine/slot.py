@@ -47,9 +47,9 @@ class Slot:
         self._process: ModelProcess | None = None
         self._used = time.monotonic()
 
-    def run(self, generation_id: str) -> None:
-        """Claim the generation, make its video and publish it. Whatever goes wrong ends in its row."""
-        generation = Generation.objects.claim(generation_id, self.name)
+    def run_next(self, model: str) -> None:
+        """Claim the model's next generation, make its video and publish it. Whatever goes wrong ends in its row."""
+        generation = Generation.objects.claim_next(model, self.name)
         if generation is None:
             return
         self.running = generation

@@ -38,14 +38,16 @@ def submit(
     num_frames: int,
     warnings: Sequence[str],
     idempotency: Idempotency | None = None,
+    client: str = "",
 ) -> Generation:
     """Store the request and queue it, both or neither; or return the one that has its idempotency key already.
 
-    `num_frames` is what the client asked for; `request.num_frames` is what the model will make. Raises Refused and
-    IdempotencyConflict.
+    `num_frames` is what the client asked for; `request.num_frames` is what the model will make. Generations of
+    different clients take turns. Raises Refused and IdempotencyConflict.
     """
     generation = Generation(
         model=model,
+        client=client,
         prompt=request.prompt,
         parameters={
             "negative_prompt": request.negative_prompt,
@@ -72,8 +74,9 @@ def submit(
                 store_input(field, image)
         with transaction.atomic():
             admit(generation, get_conf())
+            generation.turn = Generation.objects.next_turn(model, client)
             generation.save(force_insert=True)
-            deliver(generation)
+            deliver(generation.model)
     except BaseException as error:
         delete_inputs(generation)
         # The same request at the same time: the other one was first.

@@ -1,4 +1,4 @@
-"""The one task of the queue. The queue carries a generation's id; the row says everything else."""
+"""The one task of the queue: run the next generation of a model. Which one that is, the rows say."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ QUEUE_NAME_LENGTH = 32  # django-tasks-db's column
 class Runner(Protocol):
     """Who runs what the queue delivers to this thread."""
 
-    def run(self, generation_id: str) -> None: ...
+    def run_next(self, model: str) -> None: ...
 
 
 current_runner: ContextVar[Runner] = ContextVar("current_runner")
 
 
 @task()
-def run_generation(generation_id: str) -> None:
-    """Run in the slot that this thread belongs to. A second delivery of one id does nothing."""
-    current_runner.get().run(generation_id)
+def run_next(model: str) -> None:
+    """Run in the slot that this thread belongs to. One delivery too many does nothing."""
+    current_runner.get().run_next(model)
 
 
-def deliver(generation: Generation) -> None:
-    """Put the generation's id into its model's queue."""
-    run_generation.using(queue_name=queue_name(generation.model)).enqueue(str(generation.pk))
+def deliver(model: str) -> None:
+    """Announce one more generation in the model's queue."""
+    run_next.using(queue_name=queue_name(model)).enqueue(model)
 
 
 def requeue(generation: Generation, *, count_attempt: bool) -> bool:
@@ -39,7 +39,7 @@ def requeue(generation: Generation, *, count_attempt: bool) -> bool:
     with transaction.atomic():
         if not generation.requeue(count_attempt=count_attempt):
             return False
-        deliver(generation)
+        deliver(generation.model)
         return True
 
 

@@ -21,7 +21,7 @@ from videoapi.engine.changes import ChangeFeed
 from videoapi.engine.housekeeping import HouseKeeping
 from videoapi.engine.slot import Slot
 from videoapi.engine.tasks import current_runner, queue_name
-from videoapi.models import EVERY_MODEL
+from videoapi.models import EVERY_MODEL, slot_name
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class SlotThread(threading.Thread):
             backend_name="default",
             startup_delay=False,
             max_tasks=None,
-            worker_id=name[-64:],
+            worker_id=name,
             excluded_queue_names=[],
         )
 
@@ -83,7 +83,7 @@ def run_worker(conf: Conf) -> None:
     Raises InvalidRequest for a slot's model that is not installed.
     """
     # In a container that is started anew, host and pid are those of the one before.
-    name = f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(3)}"
+    name = f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(3)}"
     stopping = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -92,7 +92,9 @@ def run_worker(conf: Conf) -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     slots = choose_models(conf)
-    threads = [SlotThread(f"{name}/{number}", models, preload, conf) for number, (models, preload) in enumerate(slots)]
+    threads = [
+        SlotThread(slot_name(name, number), models, preload, conf) for number, (models, preload) in enumerate(slots)
+    ]
     house = HouseKeeping(name, [thread.slot for thread in threads], [models for models, _ in slots], conf)
     for thread in threads:
         thread.start()

@@ -1,6 +1,6 @@
 """The rows."""
 
 from videoapi.models.generation import Generation, State
-from videoapi.models.worker import EVERY_MODEL, Worker
+from videoapi.models.worker import EVERY_MODEL, Worker, slot_name
 
-__all__ = ["EVERY_MODEL", "Generation", "State", "Worker"]
+__all__ = ["EVERY_MODEL", "Generation", "State", "Worker", "slot_name"]

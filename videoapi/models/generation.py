@@ -61,6 +61,29 @@ class GenerationQuerySet(models.QuerySet["Generation"]):
         limit = timezone.now() - timedelta(seconds=seconds)
         return self.filter(state=State.IN_PROGRESS, heartbeat_at__lt=limit)
 
+    def in_order(self) -> Self:
+        """As they are to be run."""
+        return self.order_by("turn", "created_at", "pk")
+
+    def next_turn(self, model: str, client: str) -> int:
+        """The place of the client's next generation among the model's.
+
+        Start-time fair queueing (Goyal, Vin and Cheng, 1996) with every generation of equal length: a client's own
+        come one after the other, and one who has waited for nothing starts at the turn that is being served.
+        """
+        rows = self.filter(model=model).order_by("-turn").values_list("turn", flat=True)
+        served = rows.filter(started_at__isnull=False).first()
+        own = rows.filter(client=client, state=State.QUEUED).first()
+        return max(served or 0, own or 0) + 1
+
+    def claim_next(self, model: str, worker: str) -> Generation | None:
+        """Take the model's next generation for `worker`; None when none is queued."""
+        waiting = self.filter(model=model, state=State.QUEUED, cancel_requested=False).in_order()
+        while (pk := waiting.values_list("pk", flat=True).first()) is not None:
+            if row := self.claim(str(pk), worker):
+                return row
+        return None
+
     def claim(self, pk: str, worker: str) -> Generation | None:
         """Take a queued generation for `worker`; None when it is not queued any more or was cancelled."""
         now = timezone.now()
@@ -83,6 +106,8 @@ class Generation(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     model = models.CharField(max_length=200)
+    client = models.CharField(max_length=100, blank=True, help_text="Whom it takes turns for.")
+    turn = models.PositiveBigIntegerField(default=0)
     prompt = models.TextField()
     parameters = models.JSONField(help_text="Every other field of the request, as resolved.")
     seed = models.PositiveBigIntegerField()
@@ -125,6 +150,7 @@ class Generation(models.Model):
         indexes = (
             models.Index(fields=("state", "heartbeat_at")),
             models.Index(fields=("model", "state")),
+            models.Index(fields=("model", "-turn")),
             models.Index(fields=("-created_at",)),
         )
 

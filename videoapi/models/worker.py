@@ -11,6 +11,11 @@ from django.utils import timezone
 EVERY_MODEL = "*"
 
 
+def slot_name(worker: str, number: int) -> str:
+    """Unique; at most 64 characters with the names that workers give themselves, for the queue's sake."""
+    return f"{worker}/{number}"
+
+
 class WorkerQuerySet(models.QuerySet["Worker"]):
     def live(self, seconds: float) -> Self:
         """Seen within that time."""
@@ -37,6 +42,11 @@ class Worker(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def slot_names(self) -> list[str]:
+        """As the queue's entries name them."""
+        return [slot_name(self.name, number) for number in range(len(self.slots))]
 
     def count_slots(self, model: str) -> int:
         """How many of its slots serve the model."""
