@@ -10,6 +10,8 @@ from django.test import Client
 from django.utils import timezone
 
 from tests import generations
+from videoapi.engine.housekeeping import HouseKeeping
+from videoapi.engine.slot import Slot
 from videoapi.exceptions import ModelError
 from videoapi.models import Generation, State, Worker
 
@@ -95,6 +97,20 @@ def test_workers_are_listed(admin_client: Client) -> None:
     assert "host:42" in html
     assert "wan (4711 MiB)" in html
     assert "wan (4711 MiB)" in page(admin_client, "worker/host_3A42/change/")
+
+
+def test_the_models_of_a_worker_are_unloaded_on_request(admin_client: Client, slot: Slot) -> None:
+    slot.run_next(generations.make().model)
+    house = HouseKeeping("host:1", [slot], [["*"]], slot._conf)
+    house.run()
+    assert "faulty-good (" in page(admin_client, "worker/")
+    data = {"action": "unload_models", "_selected_action": ["host:1"]}
+    assert admin_client.post("/admin/videoapi/worker/", data).status_code == 302
+    house.run()
+    slot.rest()
+    house.run()
+    assert "faulty-good (" not in page(admin_client, "worker/")
+    assert not Worker.objects.get(pk="host:1").unload_requested
 
 
 def test_a_stranger_must_log_in(client: Client) -> None:

@@ -68,12 +68,18 @@ def test_a_model_that_nobody_uses_is_unloaded_and_comes_back(
     assert 10 < loaded["memory_mib"] < 2000
     slot.rest()
     assert slot.describe()
+    slot.unload_requested = True
+    slot.rest()
+    assert slot.describe() is None
+    slot.run_next(generations.make().model)
+    slot.rest()
+    assert slot.describe()
     monkeypatch.setattr(slot, "_conf", configure(idle_seconds=0.2))
     time.sleep(0.3)
     slot.rest()
     assert slot.describe() is None
     slot.run_next(generations.make().model)
-    assert Generation.objects.filter(state=State.COMPLETED).count() == 2
+    assert Generation.objects.filter(state=State.COMPLETED).count() == 3
 
 
 def test_a_queued_generation_is_cancelled_at_once_and_never_run(slot: Slot) -> None:

@@ -1,4 +1,4 @@
-"""A view of generations and workers. Nothing can be changed but that a generation is cancelled."""
+"""A view of generations and workers. Nothing can be edited; generations are cancelled and models unloaded."""
 
 from __future__ import annotations
 
@@ -27,6 +27,10 @@ class ReadOnlyAdmin(admin.ModelAdmin[Any]):
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """For actions; the right to change what the forms only show."""
+        return bool(request.user.has_perm(f"videoapi.change_{self.opts.model_name}"))
+
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
@@ -50,16 +54,13 @@ class GenerationAdmin(ReadOnlyAdmin):
     class Media:
         js = ("videoapi/live.js",)
 
-    @admin.action(description="Cancel the selected generations", permissions=["cancel"])
+    @admin.action(description="Cancel the selected generations", permissions=["operate"])
     def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Generation]) -> None:
         rows = list(queryset)
         for row in rows:
             cancel(row)
         running = sum(not row.is_finished for row in rows)
         self.message_user(request, f"{len(rows)} asked for; {running} still run, until their next step.")
-
-    def has_cancel_permission(self, request: HttpRequest) -> bool:
-        return bool(request.user.has_perm("videoapi.change_generation"))
 
     @admin.display(description="")
     def preview(self, row: Generation) -> SafeString | str:
@@ -144,6 +145,12 @@ class GenerationAdmin(ReadOnlyAdmin):
 class WorkerAdmin(ReadOnlyAdmin):
     list_display = ("name", "slots", "loaded_models", "started_at", "last_seen")
     fields = (*list_display, "machine", "pid")
+    actions = ("unload_models",)
+
+    @admin.action(description="Unload the models of the selected workers", permissions=["operate"])
+    def unload_models(self, request: HttpRequest, queryset: QuerySet[Worker]) -> None:
+        count = queryset.update(unload_requested=True)
+        self.message_user(request, f"{count} asked for; a worker that is busy unloads its model when it is done.")
 
     @admin.display(description="loaded")
     def loaded_models(self, row: Worker) -> str:

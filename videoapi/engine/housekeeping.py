@@ -88,6 +88,9 @@ class HouseKeeping:
                 "pid": os.getpid(),
             },
         )
+        if Worker.objects.filter(pk=self._name, unload_requested=True).update(unload_requested=False):
+            for slot in self._slots:
+                slot.unload_requested = True
         # A slot's own reports of progress stop while it stores a large file far away.
         for slot in self._slots:
             if running := slot.running:

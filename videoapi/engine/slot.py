@@ -37,7 +37,9 @@ class HandedBack(Exception):
 
 
 class Slot:
-    """Lives in one thread. `stop_at` is set from another one: the time when running work must be handed back."""
+    """Lives in one thread. From another one are set `stop_at`, the time when running work must be handed back, and
+    `unload_requested`.
+    """
 
     def __init__(self, name: str, conf: Conf) -> None:
         self.name = name
@@ -46,6 +48,7 @@ class Slot:
         self._conf = conf
         self._process: ModelProcess | None = None
         self._used = time.monotonic()
+        self.unload_requested = False
 
     def run_next(self, model: str) -> None:
         """Claim the model's next generation, make its video and publish it. Whatever goes wrong ends in its row."""
@@ -83,11 +86,12 @@ class Slot:
             self._used = time.monotonic()
 
     def rest(self) -> None:
-        """Unload the model when nobody has used it for `idle_seconds`."""
+        """Unload the model when nobody has used it for `idle_seconds`, or when the operator has asked for it."""
         idle = time.monotonic() - self._used
-        if self._process is not None and 0 < self._conf.idle_seconds < idle:
+        if self._process is not None and (self.unload_requested or 0 < self._conf.idle_seconds < idle):
             logger.info("%s is unloaded after %.0f s without work", self._process.model, idle)
             self.close()
+        self.unload_requested = False
 
     def describe(self) -> dict[str, Any] | None:
         """The loaded model and the memory that it holds, for the operator; None when there is none."""
