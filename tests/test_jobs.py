@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 import threading
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tests.server import Answer, Server, send
 
@@ -83,6 +85,20 @@ def test_a_running_generation_is_cancelled_and_its_client_told(faulty_server: Se
     thread.join(20)
     assert (answers[0].status, answers[0].error["code"]) == (500, "cancelled")
     assert wait_for(faulty_server, path, "cancelled")["cancel_requested"]
+
+
+def test_a_look_at_what_is_being_made(faulty_server: Server, slow: str) -> None:
+    faulty_server.wait_until(lambda: faulty_server.get(f"{slow}/preview").status == 200, "a preview")
+    answer = faulty_server.get(f"{slow}/preview")
+    assert (answer.headers["Content-Type"], answer.headers["Cache-Control"]) == ("image/jpeg", "no-store")
+    with Image.open(io.BytesIO(answer.body)) as image:
+        assert image.size == (320, 240)
+    first = answer.body
+    faulty_server.wait_until(lambda: faulty_server.get(f"{slow}/preview").body != first, "another preview")
+    delete(faulty_server, slow)
+    wait_for(faulty_server, slow, "cancelled")
+    assert faulty_server.get(f"{slow}/preview").error["code"] == "not_found"
+    faulty_server.wait_until(lambda: not any("preview" in name for name in faulty_server.files()), "it to be deleted")
 
 
 def test_what_has_ended_cannot_be_cancelled(faulty_server: Server) -> None:
@@ -196,9 +212,8 @@ def test_others_are_answered_while_every_seat_is_taken(tmp_path: Any, faulty_plu
         assert {(answer.status, answer.error["code"]) for answer in answers} == {(429, "too_many_requests")}
         assert all(int(answer.headers["Retry-After"]) >= 1 for answer in answers)
         assert server.get("/healthz").status == 200
-        rows = server.get("/video?limit=100").json["data"]
-        assert len(rows) == 8
-        for row in rows:
+        server.wait_until(lambda: len(server.get("/video?limit=100").json["data"]) == 8, "the others to be accepted")
+        for row in server.get("/video?limit=100").json["data"]:
             delete(server, f"/video/{row['id']}")
         for thread in threads:
             thread.join(60)

@@ -22,7 +22,7 @@ from videoapi.engine.housekeeping import HouseKeeping
 from videoapi.engine.machine import machine_id
 from videoapi.engine.reaper import reap, sweep
 from videoapi.engine.slot import Slot
-from videoapi.engine.storage import scratch_name
+from videoapi.engine.storage import preview_name, scratch_name
 from videoapi.engine.tasks import requeue
 from videoapi.exceptions import ModelError
 from videoapi.models import Generation, State, Worker
@@ -192,6 +192,19 @@ def test_images_of_requests_that_were_never_accepted_are_removed(configure: Any)
         os.utime(default_storage.path(name), (0, 0))
     sweep(conf)
     assert stored_files() == [f"inputs/{accepted.pk}-start_image.png"]
+
+
+def test_previews_of_attempts_that_do_not_run_are_removed(configure: Any) -> None:
+    conf = configure()
+    row = Generation.objects.claim(str(generations.make().pk), "host:1/0")
+    assert row is not None
+    for name in (preview_name(row), f"previews/{row.pk}-7.jpg"):
+        default_storage.save(name, ContentFile(b"jpeg"))
+    sweep(conf)
+    assert stored_files() == [preview_name(row)]
+    make_stale(row, attempt=1)
+    reap(conf)
+    assert stored_files() == []
 
 
 def test_entries_of_the_queue_are_forgotten(configure: Any) -> None:

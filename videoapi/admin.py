@@ -13,6 +13,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from videoapi.engine.cancel import cancel
+from videoapi.engine.storage import has_preview
 from videoapi.models import Generation, Worker
 
 admin.site.site_header = admin.site.site_title = "videoapi"
@@ -64,14 +65,18 @@ class GenerationAdmin(ReadOnlyAdmin):
 
     @admin.display(description="")
     def preview(self, row: Generation) -> SafeString | str:
-        if not row.thumbnail:
+        if row.thumbnail:
+            address = reverse("thumbnail", args=[f"{row.pk}.jpg"])
+        elif has_preview(row):
+            address = f"{reverse('preview', args=[row.pk])}?step={row.step}"
+        else:
             return "–"
-        return format_html(
-            '<img src="{}" alt="" style="height:48px;border-radius:4px">', reverse("thumbnail", args=[f"{row.pk}.jpg"])
-        )
+        return format_html('<img src="{}" alt="" style="height:48px;border-radius:4px">', address)
 
     @admin.display(description="video")
     def player(self, row: Generation) -> SafeString | str:
+        if has_preview(row):
+            return format_html('<img src="{}?step={}" alt="preview">', reverse("preview", args=[row.pk]), row.step)
         if not row.video:
             return "–"
         return format_html(

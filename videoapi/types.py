@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
@@ -149,7 +149,7 @@ class Clip:
 class Progress(Protocol):
     """The only channel from a plugin's `generate` back to the kernel.
 
-    Both methods raise Cancelled when the client has cancelled; let it pass through.
+    Its methods raise Cancelled when the client has cancelled; let it pass through.
     """
 
     def step(self, done: int, total: int) -> None:
@@ -157,6 +157,12 @@ class Progress(Protocol):
 
     def phase(self, name: Phase) -> None:
         """The work enters this phase."""
+
+    def preview(self, make: Callable[[], NDArray[np.uint8]]) -> None:
+        """Offer a look at what is being made. `make` returns it as RGB (height, width, 3), of any size.
+
+        Call it as often as there is something new: `make` is called at most once in a while.
+        """
 
 
 @runtime_checkable

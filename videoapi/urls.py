@@ -14,6 +14,7 @@ urlpatterns = [
     path("video", video.VideoView.as_view(), name="video"),
     path("video/<uuid:pk>", jobs.JobView.as_view(), name="job"),
     path("video/<uuid:pk>/events", events.EventsView.as_view(), name="events"),
+    path("video/<uuid:pk>/preview", files.PreviewView.as_view(), name="preview"),
     path("generated-videos/<str:name>", files.VideoFileView.as_view(), name="generated-video"),
     path("thumbnails/<str:name>", files.ThumbnailView.as_view(), name="thumbnail"),
     path("v1/models", models.ModelListView.as_view(), name="models"),

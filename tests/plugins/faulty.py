@@ -74,6 +74,8 @@ class FaultyPipeline:
             if self.kind == "greedy" and steps > 1:
                 bytearray(2**60)
             progress.step(step + 1, steps)
+            if self.kind == "slow":
+                progress.preview(lambda step=step: np.full((6, 8, 3), 100 + step % 100, np.uint8))
             if step == steps // 2:
                 fail(self.kind)
         progress.phase("decoding")

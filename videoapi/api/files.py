@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.http import Http404, HttpRequest, HttpResponseBase
+from django.core.files.storage import default_storage
+from django.http import FileResponse, Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from rest_framework.views import APIView
 
 from videoapi.api.errors import Expired
 from videoapi.api.ranges import serve_file
+from videoapi.engine.storage import has_preview, preview_name
 from videoapi.models import Generation, State
 
 
@@ -36,6 +38,21 @@ class GenerationFileView(APIView):
             return UUID(name.removesuffix(self.suffix))
         except ValueError as error:
             raise Http404("There is nothing at this address.") from error
+
+
+class PreviewView(APIView):
+    """How the running generation looks now."""
+
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponseBase:
+        generation = get_object_or_404(Generation, pk=pk)
+        try:
+            if not has_preview(generation):
+                raise FileNotFoundError
+            file = default_storage.open(preview_name(generation))
+        except FileNotFoundError as error:
+            # It comes and goes while the generation runs.
+            raise Http404(f"Generation {pk} has no preview now.") from error
+        return FileResponse(file, content_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
 
 class VideoFileView(GenerationFileView):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,8 +14,12 @@ if TYPE_CHECKING:
 SIDE = 320  # pixels
 
 
-def write_thumbnail(frame: NDArray[np.uint8], path: Path) -> None:
-    """An RGB frame (height, width, 3) as a JPEG of at most SIDE pixels a side."""
+def write_thumbnail(frame: NDArray[np.uint8], path: Path, *, enlarge: bool = False) -> None:
+    """An RGB frame (height, width, 3) as a JPEG whose longer side has SIDE pixels.
+
+    A smaller frame stays as it is unless `enlarge` is set.
+    """
     image = Image.fromarray(frame)
-    image.thumbnail((SIDE, SIDE))
+    if enlarge or max(image.size) > SIDE:
+        image = ImageOps.contain(image, (SIDE, SIDE), Image.Resampling.BICUBIC)
     image.save(path, format="JPEG", quality=80)

@@ -13,19 +13,24 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
 from videoapi.catalog import load_catalog
-from videoapi.encoding import Encoder, VideoFormat, find_ffmpeg, trim
+from videoapi.encoding import Encoder, VideoFormat, find_ffmpeg, trim, write_thumbnail
 from videoapi.engine.parent import die_with_parent
+from videoapi.engine.process import PREVIEW
 from videoapi.exceptions import Cancelled, InvalidRequest, ModelError, OutOfMemory, VideoAPIError
 from videoapi.types import GenerationRequest, Phase, Pipeline
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +38,8 @@ logger = logging.getLogger(__name__)
 ABSOLUTE_PATH = re.compile(r"(?<![\w:/.])/(?:[^\s/'\":,]+/)+([^\s/'\":,]*)")
 # Seconds that a plugin's `close` may take once the worker has hung up.
 CLOSE_SECONDS = 3.0
+# The least time between two previews, in seconds.
+PREVIEW_SECONDS = 1.0
 
 
 class Channel:
@@ -68,8 +75,10 @@ class Channel:
 class Reporter:
     """The `progress` of a plugin's `generate`: sends reports, keeps the time of each phase, raises Cancelled."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, preview: Path) -> None:
         self._channel = channel
+        self._preview = preview
+        self._preview_at = 0.0
         self._phase = "generating"
         self._since = time.monotonic()
         self.timings: dict[str, float] = {}
@@ -82,6 +91,18 @@ class Reporter:
         self.close()
         self._phase = name
         self._channel.send(kind="phase", phase=name)
+        self._check()
+
+    def preview(self, make: Callable[[], NDArray[np.uint8]]) -> None:
+        now = time.monotonic()
+        if now >= self._preview_at:
+            # Complete under another name first: the worker may be reading the one before.
+            unfinished = self._preview.with_suffix(".new.jpg")
+            write_thumbnail(make(), unfinished, enlarge=True)
+            unfinished.replace(self._preview)
+            self._channel.send(kind="preview")
+            # Never more than a small share of the work.
+            self._preview_at = time.monotonic() + max(PREVIEW_SECONDS, 20 * (time.monotonic() - now))
         self._check()
 
     def close(self) -> None:
@@ -111,7 +132,7 @@ class Reporter:
 
 def run_job(pipeline: Pipeline, job: dict[str, Any], channel: Channel) -> dict[str, float]:
     """Generate and encode; returns the seconds that each phase took."""
-    reporter = Reporter(channel)
+    reporter = Reporter(channel, Path(job["output"]).with_name(PREVIEW))
     request = GenerationRequest(
         **job["request"], start_image=_open(job["start_image"]), end_image=_open(job["end_image"])
     )

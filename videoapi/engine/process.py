@@ -25,6 +25,8 @@ Message = dict[str, Any]
 # Seconds between two calls of the listener while the process is silent.
 TICK = 0.25
 CLOSE_SECONDS = 5.0
+# The name of a generation's preview, beside its output.
+PREVIEW = "preview.jpg"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

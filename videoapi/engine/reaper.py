@@ -19,6 +19,7 @@ from videoapi.engine.machine import is_running, machine_id
 from videoapi.engine.storage import (
     SCRATCH_PREFIX,
     delete_orphaned_inputs,
+    delete_orphaned_previews,
     delete_results,
     delete_unpublished,
     release_inputs,
@@ -52,6 +53,7 @@ def sweep(conf: Conf) -> None:
     _for_each(Generation.objects.finished().with_inputs(), release_inputs)
     _for_each(Generation.objects.with_expired_files(), delete_results)
     delete_orphaned_inputs(stale)
+    delete_orphaned_previews()
     _delete_scratch(conf.scratch_dir)
     Worker.objects.filter(last_seen__lt=now - FORGET_WORKERS).delete()
 

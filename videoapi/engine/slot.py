@@ -17,9 +17,17 @@ from videoapi.conf import Conf
 from videoapi.encoding import VideoFormat
 from videoapi.engine.machine import memory_mib
 from videoapi.engine.outage import outlast
-from videoapi.engine.process import Message, ModelProcess, Patience
+from videoapi.engine.process import PREVIEW, Message, ModelProcess, Patience
 from videoapi.engine.registry import get_catalog
-from videoapi.engine.storage import copy_input, delete_unpublished, publish, release_inputs, scratch_name
+from videoapi.engine.storage import (
+    copy_input,
+    delete_preview,
+    delete_unpublished,
+    publish,
+    release_inputs,
+    scratch_name,
+    store_preview,
+)
 from videoapi.engine.tasks import requeue
 from videoapi.exceptions import Cancelled, VideoAPIError
 from videoapi.models import Generation
@@ -125,9 +133,10 @@ class Slot:
             self._generate(generation, folder)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+            delete_preview(generation)
 
     def _generate(self, generation: Generation, folder: Path) -> None:
-        monitor = Monitor(generation, self)
+        monitor = Monitor(generation, self, folder / PREVIEW)
         started = time.monotonic()
         process = self._open(generation.model)
         if not process.is_loaded:
@@ -195,8 +204,9 @@ class Slot:
 class Monitor:
     """Listens to the model process for one generation: writes progress and heartbeats, reads the wish to cancel."""
 
-    def __init__(self, generation: Generation, slot: Slot) -> None:
+    def __init__(self, generation: Generation, slot: Slot, preview: Path) -> None:
         self._generation = generation
+        self._preview = preview
         self._slot = slot
         self._phase, self._step, self._total = "", 0, 0
         self._written = 0.0
@@ -214,6 +224,8 @@ class Monitor:
             self._phase = message["phase"]
         elif message is not None and message["kind"] == "step":
             self._step, self._total = message["done"], message["total"]
+        elif message is not None and message["kind"] == "preview":
+            store_preview(self._generation, self._preview)
         now = time.monotonic()
         if now - self._written >= REPORT_SECONDS:
             self._write()

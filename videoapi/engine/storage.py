@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import shutil
 import time
 from datetime import datetime
@@ -16,10 +17,12 @@ from PIL.Image import Image
 from videoapi.encoding import VideoFormat, verify
 from videoapi.engine.outage import outlast
 from videoapi.exceptions import StorageFailed
-from videoapi.models import Generation
+from videoapi.models import Generation, State
+
+logger = logging.getLogger(__name__)
 
 SCRATCH_PREFIX = "generation-"
-INPUTS = "inputs"
+INPUTS, PREVIEWS = "inputs", "previews"
 UUID_LENGTH = 36
 
 
@@ -82,6 +85,17 @@ def delete_orphaned_inputs(before: datetime) -> None:
             default_storage.delete(path)
 
 
+def delete_orphaned_previews() -> None:
+    """Remove those of attempts that do not run any more."""
+    try:
+        _, names = default_storage.listdir(PREVIEWS)
+    except FileNotFoundError:
+        return
+    left = {f"{PREVIEWS}/{name}" for name in names}
+    for name in left.difference(map(preview_name, Generation.objects.in_progress())) if left else ():
+        default_storage.delete(name)
+
+
 def delete_results(generation: Generation) -> None:
     """Remove the video and the thumbnail of an expired generation, from the storage and from its row."""
     for field in (generation.video, generation.thumbnail):
@@ -124,8 +138,37 @@ def publish(
 
 def delete_unpublished(generation: Generation) -> None:
     """Remove what this attempt has stored without completing the row."""
-    for name in _names(generation):
+    for name in (*_names(generation), preview_name(generation)):
         default_storage.delete(name)
+
+
+def store_preview(generation: Generation, file: Path) -> None:
+    """Put the look at what is being made in place of the one before. It is not worth failing for."""
+    name = preview_name(generation)
+    try:
+        content = file.read_bytes()
+        default_storage.delete(name)
+        default_storage.save(name, ContentFile(content))
+    except OSError:
+        logger.warning("the preview of generation %s could not be stored", generation.pk, exc_info=True)
+
+
+def delete_preview(generation: Generation) -> None:
+    """Remove it: there is a video now, or none to come."""
+    try:
+        default_storage.delete(preview_name(generation))
+    except OSError:
+        logger.warning("the preview of generation %s could not be deleted", generation.pk, exc_info=True)
+
+
+def has_preview(generation: Generation) -> bool:
+    """It runs, and there is a look at it."""
+    return generation.state == State.IN_PROGRESS and default_storage.exists(preview_name(generation))
+
+
+def preview_name(generation: Generation) -> str:
+    """Where the running attempt's preview is, if it has made one."""
+    return f"{PREVIEWS}/{generation.pk}-{generation.attempt}.jpg"
 
 
 def _failed(what: str, error: OSError) -> StorageFailed:

@@ -32,6 +32,9 @@ UNFINISHED = (State.QUEUED, State.IN_PROGRESS)
 
 
 class GenerationQuerySet(models.QuerySet["Generation"]):
+    def in_progress(self) -> Self:
+        return self.filter(state=State.IN_PROGRESS)
+
     def unfinished(self) -> Self:
         return self.filter(state__in=UNFINISHED)
 

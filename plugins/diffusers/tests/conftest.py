@@ -16,6 +16,7 @@ class RecordingProgress:
         self.cancel_at = cancel_at
         self.phases: list[str] = []
         self.steps: list[tuple[int, int]] = []
+        self.previews: list[Any] = []
 
     def step(self, done: int, total: int) -> None:
         from videoapi import Cancelled
@@ -26,6 +27,9 @@ class RecordingProgress:
 
     def phase(self, name: str) -> None:
         self.phases.append(name)
+
+    def preview(self, make: Any) -> None:
+        self.previews.append(make())
 
 
 def make_tokenizer() -> Any:

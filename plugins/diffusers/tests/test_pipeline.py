@@ -29,6 +29,14 @@ def test_text_to_video_reports_every_step_and_gives_uint8_frames(
     assert seen.steps == [(1, 3), (2, 3), (3, 3)]
 
 
+def test_from_the_second_generation_on_there_are_previews(text_folder: Path, make_request: Any, progress: Any) -> None:
+    pipeline, first, second = load(str(text_folder), "WanPipeline"), progress(), progress()
+    frames = frames_of(pipeline, make_request(), first)
+    assert first.previews == []
+    assert np.array_equal(frames, frames_of(pipeline, make_request(), second))
+    assert [(picture.shape, picture.dtype) for picture in second.previews] == [((4, 6, 3), np.uint8)] * 2
+
+
 def test_it_is_the_same_as_calling_diffusers(text_folder: Path, make_request: Any, progress: Any) -> None:
     import torch
     from diffusers import WanPipeline

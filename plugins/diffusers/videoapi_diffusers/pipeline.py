@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from videoapi import Clip, GenerationRequest, ModelError, OutOfMemory, Progress
 from videoapi_diffusers.families import Family
+from videoapi_diffusers.preview import LatentPreview, predicted_latents
 
 
 class DiffusersPipeline:
@@ -19,6 +20,7 @@ class DiffusersPipeline:
     def __init__(self, pipeline: Any, family: Family) -> None:
         self.pipeline = pipeline
         self.family = family
+        self._preview = LatentPreview()
         pipeline.set_progress_bar_config(disable=True)
 
     def generate(self, request: GenerationRequest, progress: Progress) -> Clip:
@@ -31,15 +33,20 @@ class DiffusersPipeline:
     def generate_tensor(self, request: GenerationRequest, progress: Progress) -> torch.Tensor:
         """The frames as (frames, 3, height, width), floating point in [0, 1], on the pipeline's device."""
         progress.phase("encoding prompt")
+        latents: torch.Tensor | None = None
 
         def start_denoising(*_: object) -> None:
             hook.remove()
             progress.phase("denoising")
 
         def end_step(pipeline: Any, index: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+            nonlocal latents
+            latents = tensors["latents"]
             progress.step(index + 1, pipeline.num_timesteps)
             if index + 1 == pipeline.num_timesteps:
                 progress.phase("decoding")
+            elif self._preview.is_ready:
+                progress.preview(lambda: self._preview.make(predicted_latents(pipeline, tensors["latents"])))
             return tensors
 
         hook = self.pipeline.transformer.register_forward_pre_hook(start_denoising)
@@ -64,6 +71,8 @@ class DiffusersPipeline:
         finally:
             hook.remove()
         frames: torch.Tensor = output.frames[0]
+        if latents is not None and torch.isfinite(frames).all():
+            self._preview.learn(latents, frames)
         return frames
 
 

@@ -28,6 +28,8 @@ class Progress:
 
     def phase(self, name: str) -> None: ...
 
+    def preview(self, make: object) -> None: ...
+
 
 @pytest.fixture(scope="module")
 def pipeline() -> Any:
@@ -80,6 +82,24 @@ def test_a_clip_shorter_than_the_shortest_of_the_training_still_ends_on_the_end_
     first, last = (result[i].mean((0, 1)) for i in (0, -1))
     assert first[0] > first[2] + 80
     assert last[2] > last[0] + 80
+
+
+def test_previews_look_like_what_becomes_of_them(pipeline: Any) -> None:
+    class Viewer(Progress):
+        def __init__(self) -> None:
+            self.pictures: list[Any] = []
+
+        def preview(self, make: Any) -> None:
+            self.pictures.append(make())
+
+    viewer = Viewer()
+    for prompt in ("a blue star moving left on a yellow background", "a black heart growing on a green background"):
+        generate(pipeline, prompt=prompt)
+    frames = np.stack(list(pipeline.generate(request(), viewer).frames))
+    side = len(viewer.pictures[0])
+    middle = np.asarray(Image.fromarray(frames[8]).resize((side, side), Image.Resampling.BOX)).astype(int)
+    assert len(viewer.pictures) == 11
+    assert np.corrcoef(viewer.pictures[-1].ravel(), middle.ravel())[0, 1] > 0.8
 
 
 def test_a_seed_repeats_and_another_differs(pipeline: Any) -> None:

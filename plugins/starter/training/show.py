@@ -26,6 +26,8 @@ class Quiet:
 
     def phase(self, name: str) -> None: ...
 
+    def preview(self, make: object) -> None: ...
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)

@@ -1,0 +1,66 @@
+"""A look at a video while it is being denoised, for next to nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+# Of the mean square of what is known.
+RIDGE = 1e-4
+
+
+class LatentPreview:
+    """Turns latents into a small picture by a linear map from channels to RGB.
+
+    Such maps are published for some autoencoders; this one is fitted to the pipeline's own results, so there is one for
+    every autoencoder, from the second generation on, and it gets better with each.
+    """
+
+    def __init__(self) -> None:
+        self._map: torch.Tensor | None = None
+        # Sums over all that was seen, for the normal equations of least squares.
+        self._squares: torch.Tensor | float = 0.0
+        self._products: torch.Tensor | float = 0.0
+
+    @property
+    def is_ready(self) -> bool:
+        return self._map is not None
+
+    def learn(self, latents: torch.Tensor, frames: torch.Tensor) -> None:
+        """Fit to final latents (1, channels, time, height, width) and what was decoded from them: (frames, 3, height,
+        width) in [0, 1].
+        """
+        _, channels, times, height, width = latents.shape
+        every = (len(frames) - 1) // (times - 1) if times > 1 else 1
+        small = F.interpolate(frames[::every][:times].float().cpu(), size=(height, width), mode="area")
+        known = _with_one(latents[0].permute(1, 2, 3, 0).reshape(-1, channels)).double()
+        self._squares = self._squares + known.T @ known
+        self._products = self._products + known.T @ small.permute(0, 2, 3, 1).reshape(-1, 3).double()
+        # A little of the identity keeps the map small where few colours have been seen.
+        ridge = RIDGE * self._squares.trace() * torch.eye(channels + 1, dtype=torch.float64)
+        self._map = torch.linalg.solve(self._squares + ridge, self._products).float()
+
+    def make(self, latents: torch.Tensor) -> NDArray[np.uint8]:
+        """The middle of the clip as RGB (height, width, 3), in latent pixels."""
+        assert self._map is not None
+        middle = latents[0, :, latents.shape[2] // 2]
+        picture = _with_one(middle.permute(1, 2, 0)) @ self._map
+        pixels: NDArray[np.uint8] = picture.mul(255).round().clamp(0, 255).to(torch.uint8).numpy()
+        return pixels
+
+
+def predicted_latents(pipeline: Any, latents: torch.Tensor) -> torch.Tensor:
+    """What the last step took for the clean latents where the scheduler keeps it, else the latents with their noise."""
+    kept = getattr(pipeline.scheduler, "model_outputs", None) or [None]
+    predicts_clean = getattr(pipeline.scheduler.config, "predict_x0", False)
+    return kept[-1] if predicts_clean and isinstance(kept[-1], torch.Tensor) else latents
+
+
+def _with_one(values: torch.Tensor) -> torch.Tensor:
+    """The same on the CPU, with a last channel of ones for the map's constant."""
+    values = values.float().cpu()
+    return torch.cat([values, torch.ones_like(values[..., :1])], -1)
