@@ -101,7 +101,7 @@ def test_workers_are_listed(admin_client: Client) -> None:
 
 def test_the_models_of_a_worker_are_unloaded_on_request(admin_client: Client, slot: Slot) -> None:
     slot.run_next(generations.make().model)
-    house = HouseKeeping("host:1", [slot], [["*"]], slot._conf)
+    house = HouseKeeping("host:1", [slot], slot._conf)
     house.run()
     assert "faulty-good (" in page(admin_client, "worker/")
     data = {"action": "unload_models", "_selected_action": ["host:1"]}

@@ -97,7 +97,7 @@ def test_a_worker_shows_life_for_what_it_runs_and_for_nothing_else_of_its_name(c
         make_stale(row, attempt=1)
         Generation.objects.filter(pk=row.pk).update(worker=slot.name)
     slot.running = Generation.objects.get(pk=mine.pk)
-    HouseKeeping("host:1", [slot], [["*"]], configure()).run()
+    HouseKeeping("host:1", [slot], configure()).run()
     states = {row.pk: row.state for row in Generation.objects.all()}
     assert states == {mine.pk: State.IN_PROGRESS, abandoned.pk: State.QUEUED}
 
@@ -121,7 +121,7 @@ def test_a_worker_of_this_machine_whose_process_is_gone_is_given_up_at_once(conf
 def test_after_an_outage_nobody_is_given_up_at_once(configure: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     generation = generations.make()
     make_stale(generation, attempt=1)
-    house = HouseKeeping("host:1", [], [["*"]], configure(stale_seconds=0.3))
+    house = HouseKeeping("host:1", [], configure(stale_seconds=0.3))
     with monkeypatch.context() as patch:
         patch.setattr(HouseKeeping, "_show_life", lambda self: Generation.objects.raw("SELECT nonsense")[0])
         house.run()
@@ -137,7 +137,7 @@ def test_after_an_outage_nobody_is_given_up_at_once(configure: Any, monkeypatch:
 def test_after_a_jump_of_the_clock_nobody_is_given_up_at_once(configure: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     generation = generations.make()
     make_stale(generation, attempt=1)
-    house = HouseKeeping("host:1", [], [["*"]], configure(stale_seconds=0.3))
+    house = HouseKeeping("host:1", [], configure(stale_seconds=0.3))
     jumped = time.time() + 3600
     monkeypatch.setattr(time, "time", lambda: jumped)
     house.run()
@@ -145,7 +145,7 @@ def test_after_a_jump_of_the_clock_nobody_is_given_up_at_once(configure: Any, mo
     assert generation.state == State.IN_PROGRESS
     monkeypatch.undo()
     time.sleep(0.3)
-    house = HouseKeeping("host:1", [], [["*"]], configure(stale_seconds=0.3))
+    house = HouseKeeping("host:1", [], configure(stale_seconds=0.3))
     house.run()
     generation.refresh_from_db()
     assert generation.state == State.QUEUED

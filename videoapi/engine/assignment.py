@@ -1,14 +1,18 @@
-"""Which models each slot of a worker serves, and which one it loads at the start."""
+"""Which models each slot of a worker serves, which one it loads at the start, and which it leaves to the others."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from videoapi.conf import Conf
 from videoapi.engine.registry import get_catalog
 from videoapi.exceptions import InvalidRequest
 from videoapi.models import EVERY_MODEL
+
+if TYPE_CHECKING:
+    from videoapi.engine.slot import Slot
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +32,27 @@ def choose_models(conf: Conf) -> list[tuple[list[str], str | None]]:
         if free is not None:
             preloads[free] = model
     return list(zip(slots, preloads, strict=True))
+
+
+def introduce(slots: Iterable[Slot]) -> None:
+    """Make the slots of one worker known to each other."""
+    known = list(slots)
+    for slot in known:
+        slot.peers = [peer for peer in known if peer is not slot]
+
+
+def leave_to_others(slot: Slot) -> set[str]:
+    """The models that a free slot beside it is better placed for.
+
+    A model that is loaded goes to the slot that holds it; any other, which will push one out, to the slot that has been
+    used least recently.
+    """
+    free = [peer for peer in slot.peers if peer.is_free]
+    left = {peer.model for peer in free if peer.model is not None}
+    for peer in free:
+        if peer.used < slot.used:
+            left |= {entry.spec.name for entry in get_catalog() if peer.serves(entry.spec.name)}
+    return left - {slot.model}
 
 
 def _find_names(names: Iterable[str]) -> list[str]:

@@ -30,10 +30,9 @@ logger = logging.getLogger(__name__)
 class HouseKeeping:
     """Of the worker called `name`; `run` is called every `heartbeat_seconds`."""
 
-    def __init__(self, name: str, slots: Sequence[Slot], models: Sequence[Sequence[str]], conf: Conf) -> None:
+    def __init__(self, name: str, slots: Sequence[Slot], conf: Conf) -> None:
         self._name = name
         self._slots = slots
-        self._models = models
         self._conf = conf
         self._offset = time.time() - time.monotonic()
         self._reap_at = self._sweep_at = self._prune_at = 0.0
@@ -83,7 +82,7 @@ class HouseKeeping:
             create_defaults={
                 "last_seen": now,
                 "loaded": loaded,
-                "slots": [list(models) for models in self._models],
+                "slots": [list(slot.models) for slot in self._slots],
                 "machine": machine_id(),
                 "pid": os.getpid(),
             },

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from videoapi.engine.storage import (
 )
 from videoapi.engine.tasks import requeue
 from videoapi.exceptions import Cancelled, VideoAPIError
-from videoapi.models import Generation
+from videoapi.models import EVERY_MODEL, Generation
 
 logger = logging.getLogger(__name__)
 
@@ -49,14 +50,33 @@ class Slot:
     `unload_requested`.
     """
 
-    def __init__(self, name: str, conf: Conf) -> None:
+    def __init__(self, name: str, conf: Conf, models: Sequence[str] = (EVERY_MODEL,)) -> None:
         self.name = name
+        self.models = models
         self.stop_at = float("inf")
         self.running: Generation | None = None
         self._conf = conf
         self._process: ModelProcess | None = None
         self._used = time.monotonic()
         self.unload_requested = False
+        self.is_free = False
+        """It waits for work."""
+        self.peers: Sequence[Slot] = ()
+        """The other slots of its worker."""
+
+    def serves(self, model: str) -> bool:
+        return model in self.models or EVERY_MODEL in self.models
+
+    @property
+    def model(self) -> str | None:
+        """The loaded one, or the one that it is loading."""
+        process = self._process
+        return process.model if process is not None else None
+
+    @property
+    def used(self) -> float:
+        """When it last had work, by the steady clock; a slot without a model comes before all others."""
+        return self._used if self._process is not None else 0.0
 
     def run_next(self, model: str) -> None:
         """Claim the model's next generation, make its video and publish it. Whatever goes wrong ends in its row."""

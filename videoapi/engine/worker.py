@@ -13,10 +13,10 @@ from types import FrameType
 
 from django.db import Error as DatabaseFailure
 from django.db import close_old_connections, connections
-from django_tasks_db.management.commands.db_worker import Worker as Deliveries
+from django_tasks_db.management.commands.db_worker import Worker as DatabaseWorker
 
 from videoapi.conf import Conf
-from videoapi.engine.assignment import choose_models
+from videoapi.engine.assignment import choose_models, introduce, leave_to_others
 from videoapi.engine.changes import ChangeFeed
 from videoapi.engine.housekeeping import HouseKeeping
 from videoapi.engine.slot import Slot
@@ -31,24 +31,41 @@ IDLE_SECONDS = 1.0
 BACKOFF_SECONDS = 2.0
 
 
-class SlotThread(threading.Thread):
-    """Takes jobs of its models' queues, one after the other."""
+class Deliveries(DatabaseWorker):
+    """Of one slot. What another slot is better placed for is left to that one."""
 
-    def __init__(self, name: str, models: list[str], preload: str | None, conf: Conf) -> None:
-        super().__init__(name=name)
-        self.slot = Slot(name, conf)
-        self._preload = preload
+    def __init__(self, slot: Slot) -> None:
+        self._slot = slot
         # In batch mode it runs what is outstanding and returns; when to look again is the change feed's business.
-        self._deliveries = Deliveries(
-            queue_names=[model if model == EVERY_MODEL else queue_name(model) for model in models],
+        super().__init__(
+            queue_names=[model if model == EVERY_MODEL else queue_name(model) for model in slot.models],
             interval=0,
             batch=True,
             backend_name="default",
             startup_delay=False,
             max_tasks=None,
-            worker_id=name,
+            worker_id=slot.name,
             excluded_queue_names=[],
         )
+
+    @property
+    def excluded_queue_names(self) -> list[str]:
+        """Asked for at every look at the queue."""
+        return [queue_name(model) for model in leave_to_others(self._slot)]
+
+    @excluded_queue_names.setter
+    def excluded_queue_names(self, names: list[str]) -> None:
+        """The base class sets it once."""
+
+
+class SlotThread(threading.Thread):
+    """Takes jobs of its models' queues, one after the other."""
+
+    def __init__(self, name: str, models: list[str], preload: str | None, conf: Conf) -> None:
+        super().__init__(name=name)
+        self.slot = Slot(name, conf, models)
+        self._preload = preload
+        self._deliveries = Deliveries(self.slot)
 
     def run(self) -> None:
         current_runner.set(self.slot)
@@ -62,7 +79,9 @@ class SlotThread(threading.Thread):
                     self._deliveries.run()
                     self.slot.rest()
                     if self._deliveries.running:
+                        self.slot.is_free = True
                         feed.wait(IDLE_SECONDS)
+                        self.slot.is_free = False
                 except DatabaseFailure:
                     logger.exception("the database failed; trying again in %.0f s", BACKOFF_SECONDS)
                     close_old_connections()
@@ -95,7 +114,8 @@ def run_worker(conf: Conf) -> None:
     threads = [
         SlotThread(slot_name(name, number), models, preload, conf) for number, (models, preload) in enumerate(slots)
     ]
-    house = HouseKeeping(name, [thread.slot for thread in threads], [models for models, _ in slots], conf)
+    house = HouseKeeping(name, [thread.slot for thread in threads], conf)
+    introduce(thread.slot for thread in threads)
     for thread in threads:
         thread.start()
     logger.info("worker %s serves %s", name, " and ".join(",".join(models) for models, _ in slots))
