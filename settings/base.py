@@ -89,6 +89,7 @@ VIDEOAPI = {
     "threads": env.int("VIDEOAPI_THREADS", default=256),
     "sync_seconds": env.float("VIDEOAPI_SYNC_TIMEOUT", default=0.0),
     "cancel_on_disconnect": env.bool("VIDEOAPI_CANCEL_ON_DISCONNECT", default=True),
+    "max_priority": env.int("VIDEOAPI_MAX_PRIORITY", default=0),
     "max_queued": env.int("VIDEOAPI_MAX_QUEUED", default=500),
     "max_queued_per_model": env.int("VIDEOAPI_MAX_QUEUED_PER_MODEL", default=250),
     "keep_days": env.float("VIDEOAPI_KEEP_DAYS", default=0.0),

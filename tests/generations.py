@@ -25,6 +25,7 @@ def make(
     image: Image | None = None,
     idempotency: Idempotency | None = None,
     client: str = "",
+    priority: int = 0,
     **values: Any,
 ) -> Generation:
     request = GenerationRequest(
@@ -43,7 +44,7 @@ def make(
         }
     )
     add_worker()
-    return submit(model, request, frames, [], idempotency, client)
+    return submit(model, request, frames, [], idempotency=idempotency, client=client, priority=priority)
 
 
 def add_worker(*slots: str, name: str = "host:1") -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from tests import generations
 from tests.generations import in_thread, stored_files
+from videoapi.engine import forecast
 from videoapi.engine.tasks import queue_name
 from videoapi.exceptions import ModelError
 from videoapi.models import Generation, State
@@ -58,6 +59,13 @@ def test_clients_take_turns(configure: Any) -> None:
     ask("third", 1)
     serve(6)
     assert order == ["greedy", "second", "greedy", "second", "third", "greedy", "greedy", ""]
+
+
+def test_a_higher_priority_comes_first(configure: Any) -> None:
+    made = [generations.make(client="one", priority=priority) for priority in (0, -5, 10, 0)]
+    assert [forecast.queue_position(row) for row in made] == [2, 4, 1, 3]
+    taken = [Generation.objects.claim_next("faulty-good", "host:1/0") for _ in made]
+    assert taken == [made[2], made[0], made[3], made[1]]
 
 
 def test_a_client_who_asks_again_and_again_keeps_nobody_waiting(configure: Any) -> None:

@@ -181,6 +181,8 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"cfg_scale": 1e6}, "cfg_scale", "over the limit of 50"),
     ({"step": 0}, "step", "greater than or equal to 1"),
     ({"step": 10_000_000}, "step", "10000000 is over the limit of 200"),
+    ({"priority": 1}, "priority", "1 is over the limit of 0."),
+    ({"priority": -101}, "priority", "greater than or equal to -100"),
     ({"response_format": "xml"}, "response_format", "not a valid choice"),
     ({"start_image": "not base64!"}, "start_image", "Neither"),
     ({"start_image": ""}, "start_image", "may not be blank"),

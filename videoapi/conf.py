@@ -42,6 +42,8 @@ class Conf:
     """A synchronous request that takes longer is answered with 202 and goes on; 0 for no limit."""
     cancel_on_disconnect: bool = True
     """A client that hangs up on a synchronous request cancels it."""
+    max_priority: int = 0
+    """The highest `priority` that a client may ask for."""
     max_queued: int = 500
     max_queued_per_model: int = 250
     heartbeat_seconds: float = 2.0

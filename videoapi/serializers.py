@@ -20,6 +20,7 @@ from videoapi.fields import MAX_INTEGER, SecondsField, StrictCharField, StrictFl
 from videoapi.inputs import InputLimits, fit, read_image
 from videoapi.types import GenerationRequest, ModelSpec
 
+MIN_PRIORITY = -100
 RESPONSE_FORMATS = ("url", "b64_json")
 
 
@@ -32,6 +33,7 @@ class Order:
     num_frames: int
     """What the client asked for; `request.num_frames` is what the model makes."""
     warnings: tuple[str, ...]
+    priority: int
 
 
 class VideoRequestSerializer(serializers.Serializer[Any]):
@@ -52,6 +54,7 @@ class VideoRequestSerializer(serializers.Serializer[Any]):
     seed = StrictIntegerField(required=False, min_value=0, max_value=MAX_INTEGER)
     cfg_scale = StrictFloatField(required=False, min_value=0)
     step = StrictIntegerField(required=False, min_value=1)
+    priority = StrictIntegerField(required=False, default=0, min_value=MIN_PRIORITY)
     response_format = serializers.ChoiceField(choices=RESPONSE_FORMATS, default="url")
 
     def to_internal_value(self, data: Any) -> Any:
@@ -116,6 +119,7 @@ def _resolve(data: dict[str, Any], entry: Entry, conf: Conf) -> Order:
         request=request,
         num_frames=num_frames,
         warnings=tuple(warnings),
+        priority=int(resolution.resolve_number(data, "priority", 0, conf.max_priority)),
     )
 
 

@@ -44,7 +44,15 @@ def _submit(request: Request, serializer: VideoRequestSerializer) -> Generation:
         return known
     order = serializer.resolve()
     client = BaseThrottle().get_ident(request) or ""
-    return submit(order.model, order.request, order.num_frames, order.warnings, idempotency, client[:100])
+    return submit(
+        order.model,
+        order.request,
+        order.num_frames,
+        order.warnings,
+        idempotency=idempotency,
+        client=client[:100],
+        priority=order.priority,
+    )
 
 
 def _wait(request: Request, generation: Generation, conf: Conf, *, as_base64: bool) -> Response:

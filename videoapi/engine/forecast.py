@@ -46,7 +46,12 @@ def seconds_left(generation: Generation) -> float | None:
 
 def queue_position(generation: Generation) -> int:
     """1 for the next one of its model."""
-    sooner = Q(turn__lt=generation.turn) | Q(turn=generation.turn, created_at__lt=generation.created_at)
+    alike = Q(priority=generation.priority)
+    sooner = (
+        Q(priority__gt=generation.priority)
+        | alike & Q(turn__lt=generation.turn)
+        | alike & Q(turn=generation.turn, created_at__lt=generation.created_at)
+    )
     return Generation.objects.queued().filter(sooner, model=generation.model).count() + 1
 
 

@@ -37,17 +37,20 @@ def submit(
     request: GenerationRequest,
     num_frames: int,
     warnings: Sequence[str],
+    *,
     idempotency: Idempotency | None = None,
     client: str = "",
+    priority: int = 0,
 ) -> Generation:
     """Store the request and queue it, both or neither; or return the one that has its idempotency key already.
 
-    `num_frames` is what the client asked for; `request.num_frames` is what the model will make. Generations of
-    different clients take turns. Raises Refused and IdempotencyConflict.
+    `num_frames` is what the client asked for; `request.num_frames` is what the model will make. Those of a higher
+    priority come first; among equals, clients take turns. Raises Refused and IdempotencyConflict.
     """
     generation = Generation(
         model=model,
         client=client,
+        priority=priority,
         prompt=request.prompt,
         parameters={
             "negative_prompt": request.negative_prompt,

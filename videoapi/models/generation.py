@@ -66,7 +66,7 @@ class GenerationQuerySet(models.QuerySet["Generation"]):
 
     def in_order(self) -> Self:
         """As they are to be run."""
-        return self.order_by("turn", "created_at", "pk")
+        return self.order_by("-priority", "turn", "created_at", "pk")
 
     def next_turn(self, model: str, client: str) -> int:
         """The place of the client's next generation among the model's.
@@ -110,6 +110,7 @@ class Generation(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     model = models.CharField(max_length=200)
     client = models.CharField(max_length=100, blank=True, help_text="Whom it takes turns for.")
+    priority = models.SmallIntegerField(default=0)
     turn = models.PositiveBigIntegerField(default=0)
     prompt = models.TextField()
     parameters = models.JSONField(help_text="Every other field of the request, as resolved.")
