@@ -92,6 +92,7 @@ VIDEOAPI = {
     "max_priority": env.int("VIDEOAPI_MAX_PRIORITY", default=0),
     "max_queued": env.int("VIDEOAPI_MAX_QUEUED", default=500),
     "max_queued_per_model": env.int("VIDEOAPI_MAX_QUEUED_PER_MODEL", default=250),
+    "max_queued_per_client": env.int("VIDEOAPI_MAX_QUEUED_PER_CLIENT", default=125),
     "keep_days": env.float("VIDEOAPI_KEEP_DAYS", default=0.0),
     "keep_bytes": env.int("VIDEOAPI_KEEP_BYTES", default=0),
     "load_seconds": env.float("VIDEOAPI_LOAD_SECONDS", default=3600.0),

@@ -42,6 +42,15 @@ def test_a_full_queue_says_when_to_come_back(configure: Configure) -> None:
     assert generations.stored_files() == []
 
 
+def test_one_client_leaves_room_for_the_others(configure: Configure) -> None:
+    configure(max_queued=10, max_queued_per_client=2)
+    for _ in range(2):
+        generations.make(client="greedy")
+    with pytest.raises(TooManyRequests, match="2 generations of yours are waiting"):
+        generations.make("faulty-slow", client="greedy")
+    generations.make(client="modest")
+
+
 def test_when_to_come_back_is_measured(configure: Configure) -> None:
     for _ in range(3):
         finish(seconds=20)

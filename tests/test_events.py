@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from tests.server import Server
+from tests.server import Server, send
 from tests.test_jobs import GOOD, SLOW, delete, post
 
 
@@ -76,6 +76,8 @@ def test_the_stream_of_nothing_is_404(faulty_server: Server) -> None:
 def test_listeners_take_no_more_than_their_seats_and_give_them_back(tmp_path: Any, faulty_plugins: Any) -> None:
     with Server(tmp_path, faulty_plugins, VIDEOAPI_PRELOAD="", VIDEOAPI_THREADS="34") as server:
         path = post(server, SLOW, Prefer="respond-async").headers["Location"]
+        for _ in range(3):
+            assert send(urllib.request.Request(f"{server.url}{path}/events", method="HEAD")).status == 200
         streams = [urllib.request.urlopen(f"{server.url}{path}/events", timeout=60) for _ in range(2)]
         assert server.get(f"{path}/events").status == 429
         assert server.get("/healthz").status == 200

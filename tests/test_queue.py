@@ -14,7 +14,7 @@ from tests import generations
 from tests.generations import in_thread, stored_files
 from videoapi.engine import forecast
 from videoapi.engine.tasks import queue_name
-from videoapi.exceptions import ModelError
+from videoapi.exceptions import InvalidRequest, ModelError
 from videoapi.models import Generation, State
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("faulty")]
@@ -66,6 +66,33 @@ def test_a_higher_priority_comes_first(configure: Any) -> None:
     assert [forecast.queue_position(row) for row in made] == [2, 4, 1, 3]
     taken = [Generation.objects.claim_next("faulty-good", "host:1/0") for _ in made]
     assert taken == [made[2], made[0], made[3], made[1]]
+
+
+def test_a_priority_costs_nobody_else_their_turn(configure: Any) -> None:
+    for _ in range(3):
+        generations.make(client="one")
+    generations.make(client="one", priority=5)
+    first = Generation.objects.claim_next("faulty-good", "host:1/0")
+    generations.make(client="two")
+    rows = [first, *(Generation.objects.claim_next("faulty-good", "host:1/0") for _ in range(4))]
+    assert [(row.client, row.priority) for row in rows if row] == [
+        ("one", 5),
+        ("one", 0),
+        ("two", 0),
+        ("one", 0),
+        ("one", 0),
+    ]
+
+
+def test_a_plugins_words_are_stored_whatever_they_are(configure: Any) -> None:
+    generations.make()
+    row = Generation.objects.claim_next("faulty-good", "host:1/0")
+    assert row is not None
+    assert row.report("a phase that is much too long for the column", 1, 4)
+    assert row.fail(InvalidRequest("f" * 90, "no \x00 such \ud800 thing"))
+    stored = Generation.objects.get()
+    assert (stored.phase, stored.error_field) == ("", "f" * 40)
+    assert stored.error_message == "no  such \\ud800 thing"
 
 
 def test_a_client_who_asks_again_and_again_keeps_nobody_waiting(configure: Any) -> None:

@@ -41,12 +41,12 @@ def test_the_size_is_that_of_the_file(three: list[Generation]) -> None:
 
 
 def test_without_limits_everything_is_kept(three: list[Generation], configure: Callable[..., Any]) -> None:
-    assert retention.prune(configure()) == 0
+    assert retention.prune(configure()) == (0, 0)
     assert states() == ["completed"] * 3
 
 
 def test_old_results_go_and_say_so(three: list[Generation], configure: Callable[..., Any], client: Client) -> None:
-    assert retention.prune(configure(keep_days=0.5)) == sum(row.file_size for row in three[1:])
+    assert retention.prune(configure(keep_days=0.5)) == (2, sum(row.file_size for row in three[1:]))
     assert states() == ["completed", "expired", "expired"]
     assert stored_files() == [three[0].thumbnail.name, three[0].video.name]
     for path in (f"/generated-videos/{three[1].pk}.mp4", f"/thumbnails/{three[1].pk}.jpg"):
@@ -69,6 +69,20 @@ def test_a_key_whose_video_has_expired_is_410(slot: Slot, client: Client) -> Non
 def test_the_oldest_go_when_there_is_too_much(three: list[Generation], configure: Callable[..., Any]) -> None:
     retention.prune(configure(keep_bytes=three[0].file_size + three[1].file_size))
     assert states() == ["completed", "completed", "expired"]
+
+
+def test_a_heap_of_them_goes_in_batches(
+    three: list[Generation], configure: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "BATCH", 2)
+    conf = configure(keep_bytes=1)
+    assert [retention.prune(conf)[0] for _ in range(3)] == [2, 1, 0]
+
+
+def test_a_video_whose_file_is_gone_is_404(three: list[Generation], client: Client) -> None:
+    three[0].video.storage.delete(three[0].video.name)
+    for path in (f"/generated-videos/{three[0].pk}.mp4", f"/video/{three[0].pk}?response_format=b64_json"):
+        assert client.get(path).status_code == 404
 
 
 def test_a_dry_run_deletes_nothing(

@@ -82,6 +82,11 @@ def test_a_model_that_nobody_uses_is_unloaded_and_comes_back(
     assert Generation.objects.filter(state=State.COMPLETED).count() == 3
 
 
+def test_a_model_that_has_crashed_is_not_taken_for_loaded(slot: Slot) -> None:
+    slot.run_next(generations.make("faulty-segfault").model)
+    assert (slot.model, slot.describe()) == (None, None)
+
+
 def test_a_queued_generation_is_cancelled_at_once_and_never_run(slot: Slot) -> None:
     generation = generations.make()
     generation.request_cancel()

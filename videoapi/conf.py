@@ -46,6 +46,7 @@ class Conf:
     """The highest `priority` that a client may ask for."""
     max_queued: int = 500
     max_queued_per_model: int = 250
+    max_queued_per_client: int = 125
     heartbeat_seconds: float = 2.0
     stale_seconds: float = 30.0
     """A running generation without a heartbeat for this long belongs to a dead worker."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+from django.http import Http404
 from django.urls import reverse
 
 from videoapi.api.errors import error_body
@@ -80,5 +81,8 @@ def failure_status(generation: Generation) -> int:
 
 
 def _as_base64(generation: Generation) -> dict[str, str]:
-    with generation.video.open("rb") as file:
-        return {"b64_json": base64.b64encode(file.read()).decode()}
+    try:
+        with generation.video.open("rb") as file:
+            return {"b64_json": base64.b64encode(file.read()).decode()}
+    except FileNotFoundError as error:
+        raise Http404(f"The file of generation {generation.pk} is not there any more.") from error

@@ -29,7 +29,7 @@ RETRY_MILLISECONDS = 3000
 
 class EventsView(APIView):
     """Every status and phase, those before too; then each step; the last event is named as the end: `completed`,
-    `failed` or `cancelled`.
+    `failed`, `cancelled` or `expired`.
 
     A client that comes back with `Last-Event-ID` gets what it has missed. Statuses and phases have ids, steps have
     none.
@@ -44,6 +44,8 @@ class EventsView(APIView):
             return HttpResponse(status=204)
         # A proxy that gathers the answer would hold back the events.
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        if request.method == "HEAD":
+            return HttpResponse(content_type="text/event-stream", headers=headers)
         return StreamingHttpResponse(
             EventStream(generation.pk, heard), content_type="text/event-stream", headers=headers
         )

@@ -23,9 +23,9 @@ class ReadyView(APIView):
     """200 when the database answers, a worker lives and a model is installed; 503 with the reasons otherwise."""
 
     def get(self, request: Request) -> Response:
-        catalog, reasons, workers = get_catalog(), [], []
+        catalog, reasons, workers = get_catalog(), [], 0
         try:
-            workers = list(Worker.objects.live(get_conf().stale_seconds).values_list("name", flat=True))
+            workers = Worker.objects.live(get_conf().stale_seconds).count()
             if not workers:
                 reasons.append("No worker is alive; start one with 'manage.py videoworker'.")
         except DatabaseFailure:

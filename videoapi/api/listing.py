@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -53,6 +54,8 @@ def _beyond(last: Generation, *, ascending: bool) -> Q:
 
 def _find_model(name: str) -> str:
     """The model's own name for an alias; one that is not installed any more can have rows still."""
+    if not name.isprintable():
+        raise InvalidRequest("model", "Must be a model's name.")
     try:
         return get_catalog().find(name).spec.name
     except InvalidRequest:
@@ -67,7 +70,7 @@ def _find(name: str) -> Generation:
 
 
 def _read_limit(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MAX_LIMIT:
+    if not re.fullmatch(r"[1-9]\d{0,2}", text, re.ASCII) or int(text) > MAX_LIMIT:
         raise InvalidRequest("limit", f"Must be an integer from 1 to {MAX_LIMIT}.")
     return int(text)
 

@@ -24,6 +24,8 @@ def admit(generation: Generation, conf: Conf) -> None:
     full = (
         f"{conf.max_queued} generations are waiting"
         if queued.count() >= conf.max_queued
+        else f"{conf.max_queued_per_client} generations of yours are waiting"
+        if queued.filter(client=generation.client).count() >= conf.max_queued_per_client
         else f"{conf.max_queued_per_model} generations of model '{generation.model}' are waiting"
         if queued.filter(model=generation.model).count() >= conf.max_queued_per_model
         else ""

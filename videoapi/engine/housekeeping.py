@@ -48,8 +48,9 @@ class HouseKeeping:
                 sweep(self._conf)
                 self._sweep_at = time.monotonic() + self._conf.stale_seconds
             if time.monotonic() >= self._prune_at:
-                prune(self._conf)
-                self._prune_at = time.monotonic() + PRUNE_SECONDS
+                expired, _ = prune(self._conf)
+                # What is left over comes with the next heartbeat.
+                self._prune_at = time.monotonic() + (0 if expired else PRUNE_SECONDS)
         except OSError:
             logger.exception("the clearing up failed")
         except DatabaseFailure:

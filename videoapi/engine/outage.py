@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# What a database that does not answer raises; other errors of it are faults of a statement.
+# What a database that does not answer raises; its other errors are, on PostgreSQL, faults of a statement.
 OUTAGES = (OperationalError, InterfaceError)
 RETRY_SECONDS = 1.0
 

@@ -98,6 +98,8 @@ class Slot:
         finally:
             self.running = None
             self._used = time.monotonic()
+            if self._process is not None and not self._process.is_alive:
+                self.close()
         if generation.is_finished:
             release_inputs(generation)
 

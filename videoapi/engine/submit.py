@@ -77,7 +77,7 @@ def submit(
                 store_input(field, image)
         with transaction.atomic():
             admit(generation, get_conf())
-            generation.turn = Generation.objects.next_turn(model, client)
+            generation.turn = Generation.objects.next_turn(model, client, priority)
             generation.save(force_insert=True)
             deliver(generation.model)
     except BaseException as error:

@@ -76,13 +76,14 @@ class SlotThread(threading.Thread):
             while self._deliveries.running:
                 try:
                     feed.mark()
+                    self.slot.is_free = False
                     self._deliveries.run()
                     self.slot.rest()
                     if self._deliveries.running:
                         self.slot.is_free = True
                         feed.wait(IDLE_SECONDS)
-                        self.slot.is_free = False
                 except DatabaseFailure:
+                    self.slot.is_free = False
                     logger.exception("the database failed; trying again in %.0f s", BACKOFF_SECONDS)
                     close_old_connections()
                     time.sleep(BACKOFF_SECONDS)

@@ -68,16 +68,17 @@ class GenerationQuerySet(models.QuerySet["Generation"]):
         """As they are to be run."""
         return self.order_by("-priority", "turn", "created_at", "pk")
 
-    def next_turn(self, model: str, client: str) -> int:
-        """The place of the client's next generation among the model's.
+    def next_turn(self, model: str, client: str, priority: int) -> int:
+        """The place of the client's next generation among those of the model and the priority.
 
         Start-time fair queueing (Goyal, Vin and Cheng, 1996) with every generation of equal length: a client's own
-        come one after the other, and one who has waited for nothing starts at the turn that is being served.
+        come one after the other, and one who has nothing queued comes in the turn after the one that is being served.
         """
-        rows = self.filter(model=model).order_by("-turn").values_list("turn", flat=True)
-        served = rows.filter(started_at__isnull=False).first()
-        own = rows.filter(client=client, state=State.QUEUED).first()
-        return max(served or 0, own or 0) + 1
+        rows = self.filter(model=model, priority=priority)
+        served = rows.filter(started_at__isnull=False).order_by("-turn").values_list("turn", flat=True).first()
+        # Not by an order, for which a database might walk through all the past.
+        own = rows.filter(client=client, state=State.QUEUED).values_list("turn", flat=True)
+        return max(served or 0, *own, 0) + 1
 
     def claim_next(self, model: str, worker: str) -> Generation | None:
         """Take the model's next generation for `worker`; None when none is queued."""
@@ -153,8 +154,9 @@ class Generation(models.Model):
         ordering = ("-created_at",)
         indexes = (
             models.Index(fields=("state", "heartbeat_at")),
-            models.Index(fields=("model", "state")),
-            models.Index(fields=("model", "-turn")),
+            models.Index(fields=("model", "state", "-priority", "turn")),
+            models.Index(fields=("model", "state", "-finished_at")),
+            models.Index(fields=("model", "priority", "-turn")),
             models.Index(fields=("-created_at",)),
         )
 
@@ -194,7 +196,9 @@ class Generation(models.Model):
 
     def report(self, phase: str, step: int, total_steps: int) -> bool:
         """Record progress, and that the worker is alive."""
-        return self._change(self._mine(), phase=phase, step=step, total_steps=total_steps, heartbeat_at=timezone.now())
+        return self._change(
+            self._mine(), phase=_storable(phase, 20), step=step, total_steps=total_steps, heartbeat_at=timezone.now()
+        )
 
     def complete(self, *, video: str, thumbnail: str, timings: dict[str, float], file_size: int = 0) -> bool:
         """Also True when it has been completed with that video before: an answer of the database can get lost."""
@@ -277,13 +281,18 @@ class Generation(models.Model):
         return True
 
 
+def _storable(text: str, length: int) -> str:
+    """A plugin's words as every database takes them."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "")[:length]
+
+
 def _ending(error: VideoAPIError) -> dict[str, Any]:
     """What a row holds when it ends with that error."""
     return {
         "state": State.CANCELLED if isinstance(error, Cancelled) else State.FAILED,
-        "error_code": error.code,
-        "error_message": error.message,
-        "error_field": error.field if isinstance(error, InvalidRequest) else "",
+        "error_code": _storable(error.code, 40),
+        "error_message": _storable(error.message, 4000),
+        "error_field": _storable(error.field, 40) if isinstance(error, InvalidRequest) else "",
         "phase": "",
         "finished_at": timezone.now(),
     }

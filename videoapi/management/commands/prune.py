@@ -26,4 +26,8 @@ class Command(BaseCommand):
                 self.stdout.write(f"{row.pk}  {row.finished_at:%Y-%m-%d %H:%M}  {filesizeformat(row.file_size)}")
             self.stdout.write(f"{len(expired)} would go, {filesizeformat(sum(row.file_size for row in expired))}.")
         else:
-            self.stdout.write(f"Freed {filesizeformat(prune(conf))}.")
+            freed, count, size = 0, 1, 0
+            while count:
+                count, size = prune(conf)
+                freed += size
+            self.stdout.write(f"Freed {filesizeformat(freed)}.")
