@@ -110,7 +110,7 @@ def test_the_models_of_a_worker_are_unloaded_on_request(admin_client: Client, sl
     slot.rest()
     house.run()
     assert "faulty-good (" not in page(admin_client, "worker/")
-    assert not Worker.objects.get(pk="host:1").unload_requested
+    assert Worker.objects.get(pk="host:1").orders == []
 
 
 def test_a_stranger_must_log_in(client: Client) -> None:

@@ -7,8 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from django.test import Client
 
+from tests.images import base64_of
 from videoapi.engine.assignment import choose_models, introduce, leave_to_others
+from videoapi.engine.housekeeping import HouseKeeping
 from videoapi.engine.registry import get_catalog
 from videoapi.engine.slot import Slot
 from videoapi.exceptions import InvalidRequest
@@ -66,6 +69,28 @@ def test_nothing_is_left_to_a_slot_that_is_busy_or_does_not_serve_it() -> None:
     assert leave_to_others(mine) == set()
     introduce([mine, Placed(None, 0.0, models=["starter"])])
     assert leave_to_others(mine) == {"starter"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_operators_load_and_unload_models(client: Client, slot: Slot, django_user_model: Any) -> None:
+    django_user_model.objects.create_superuser("operator", password="secret")
+    django_user_model.objects.create_user("guest", password="secret")
+    headers = {name: f"Basic {base64_of(f'{name}:secret'.encode())}" for name in ("operator", "guest")}
+    house = HouseKeeping(slot.name.rpartition("/")[0], [slot], slot._conf)
+
+    def ask(action: str, who: str = "operator", model: str = "faulty-good") -> int:
+        return client.post(f"/models/{model}/{action}", headers={"Authorization": headers[who]}).status_code
+
+    assert client.post("/models/faulty-good/load").status_code == 401
+    assert ask("load", "guest") == 403
+    assert ask("load") == 503
+    house.run()
+    assert ask("load", model="nobody") == 400
+    for action, model in (("load", "faulty-good"), ("load", "faulty-good"), ("unload", None), ("load", "faulty-good")):
+        assert ask(action) == 202
+        house.run()
+        slot.rest()
+        assert slot.model == model
 
 
 def test_a_slot_for_a_model_that_is_not_installed_is_refused(configure: Callable[..., Any]) -> None:

@@ -13,6 +13,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from videoapi.engine.cancel import cancel
+from videoapi.engine.orders import place
 from videoapi.engine.storage import has_preview
 from videoapi.models import Generation, Worker
 
@@ -154,8 +155,9 @@ class WorkerAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Unload the models of the selected workers", permissions=["operate"])
     def unload_models(self, request: HttpRequest, queryset: QuerySet[Worker]) -> None:
-        count = queryset.update(unload_requested=True)
-        self.message_user(request, f"{count} asked for; a worker that is busy unloads its model when it is done.")
+        for worker in queryset:
+            place(worker, "unload")
+        self.message_user(request, "Asked for; a worker that is busy unloads its model when it is done.")
 
     @admin.display(description="loaded")
     def loaded_models(self, row: Worker) -> str:

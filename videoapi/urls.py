@@ -18,6 +18,8 @@ urlpatterns = [
     path("generated-videos/<str:name>", files.VideoFileView.as_view(), name="generated-video"),
     path("thumbnails/<str:name>", files.ThumbnailView.as_view(), name="thumbnail"),
     path("v1/models", models.ModelListView.as_view(), name="models"),
+    path("models/<path:name>/load", models.ModelOrderView.as_view(action="load"), name="load"),
+    path("models/<path:name>/unload", models.ModelOrderView.as_view(action="unload"), name="unload"),
     path("healthz", health.HealthView.as_view(), name="healthz"),
     path("readyz", health.ReadyView.as_view(), name="readyz"),
     path("admin/", admin.site.urls),

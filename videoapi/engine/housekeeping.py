@@ -13,10 +13,11 @@ from django.utils import timezone
 
 from videoapi.conf import Conf
 from videoapi.engine.machine import machine_id
+from videoapi.engine.orders import take
 from videoapi.engine.reaper import reap, sweep
 from videoapi.engine.retention import prune
 from videoapi.engine.slot import Slot
-from videoapi.models import Generation, State, Worker
+from videoapi.models import EVERY_MODEL, Generation, State, Worker
 
 # Seconds between two looks for results that have expired.
 PRUNE_SECONDS = 3600.0
@@ -62,6 +63,16 @@ class HouseKeeping:
         """The worker has stopped in good order."""
         Worker.objects.filter(pk=self._name).delete()
 
+    def _pass_on(self, action: str, model: str) -> None:
+        holding = [slot for slot in self._slots if slot.model is not None and model in (slot.model, EVERY_MODEL)]
+        if action == "unload":
+            for slot in holding:
+                slot.unload_requested = True
+        elif not holding:
+            serving = [slot for slot in self._slots if slot.serves(model)]
+            slot = min(serving, key=lambda slot: (slot.running is not None, slot.used))
+            slot.load_requested = model
+
     def _spare_the_others(self) -> None:
         """They need a moment to show that they live."""
         self._reap_at = time.monotonic() + self._conf.stale_seconds
@@ -88,9 +99,8 @@ class HouseKeeping:
                 "pid": os.getpid(),
             },
         )
-        if Worker.objects.filter(pk=self._name, unload_requested=True).update(unload_requested=False):
-            for slot in self._slots:
-                slot.unload_requested = True
+        for order in take(self._name):
+            self._pass_on(order["action"], order["model"])
         # A slot's own reports of progress stop while it stores a large file far away.
         for slot in self._slots:
             if running := slot.running:

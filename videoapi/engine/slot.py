@@ -46,8 +46,8 @@ class HandedBack(Exception):
 
 
 class Slot:
-    """Lives in one thread. From another one are set `stop_at`, the time when running work must be handed back, and
-    `unload_requested`.
+    """Lives in one thread. From another one are set `stop_at`, the time when running work must be handed back,
+    `load_requested` and `unload_requested`.
     """
 
     def __init__(self, name: str, conf: Conf, models: Sequence[str] = (EVERY_MODEL,)) -> None:
@@ -59,6 +59,7 @@ class Slot:
         self._process: ModelProcess | None = None
         self._used = time.monotonic()
         self.unload_requested = False
+        self.load_requested: str | None = None
         self.is_free = False
         """It waits for work."""
         self.peers: Sequence[Slot] = ()
@@ -116,12 +117,15 @@ class Slot:
             self._used = time.monotonic()
 
     def rest(self) -> None:
-        """Unload the model when nobody has used it for `idle_seconds`, or when the operator has asked for it."""
+        """Between two generations: unload what nobody has used for `idle_seconds`, and do what the operator asks."""
         idle = time.monotonic() - self._used
         if self._process is not None and (self.unload_requested or 0 < self._conf.idle_seconds < idle):
             logger.info("%s is unloaded after %.0f s without work", self._process.model, idle)
             self.close()
         self.unload_requested = False
+        if (model := self.load_requested) is not None:
+            self.load_requested = None
+            self.preload(model)
 
     def describe(self) -> dict[str, Any] | None:
         """The loaded model and the memory that it holds, for the operator; None when there is none."""
