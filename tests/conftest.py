@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from tests.distributions import write_distribution
+from tests.distributions import write_distribution, write_faulty
 from tests.server import Server
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ def missing(program: str, package: str) -> NoReturn:
 def faulty_plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the backend `faulty` and one that does not import."""
     folder = tmp_path_factory.mktemp("plugins")
-    sources = Path(__file__).parent / "plugins"
-    write_distribution(folder, "videoapi-faulty", "faulty", (sources / "faulty.py").read_text())
-    write_distribution(folder, "videoapi-broken", "broken", (sources / "broken.py").read_text())
+    write_faulty(folder)
+    broken = Path(__file__).parent / "plugins" / "broken.py"
+    write_distribution(folder, "videoapi-broken", "broken", broken.read_text())
     return folder
 
 

@@ -6,6 +6,12 @@ import textwrap
 from pathlib import Path
 
 
+def write_faulty(folder: Path) -> None:
+    """The backend whose models fail in every way, and work in a few."""
+    source = Path(__file__).parent / "plugins" / "faulty.py"
+    write_distribution(folder, "videoapi-faulty", "faulty", source.read_text())
+
+
 def write_distribution(folder: Path, name: str, module: str, source: str, entry: str | None = None) -> None:
     """`<module>.py` and the metadata of distribution `name`, whose entry point `entry` is the module."""
     (folder / f"{module}.py").write_text(textwrap.dedent(source))

@@ -118,9 +118,19 @@ class Server:
     def get(self, path: str, **headers: str) -> Answer:
         return send(urllib.request.Request(self.url + path, headers=headers))
 
-    def post(self, body: Any, path: str = "/video", content_type: str = "application/json") -> Answer:
+    def post(self, body: Any, path: str = "/video", content_type: str = "application/json", **headers: str) -> Answer:
+        """Headers are written with underscores."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return send(urllib.request.Request(self.url + path, data=data, headers={"Content-Type": content_type}))
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return send(urllib.request.Request(self.url + path, data=data, headers={"Content-Type": content_type, **named}))
+
+    def delete(self, path: str) -> Answer:
+        return send(urllib.request.Request(self.url + path, method="DELETE"))
+
+    def wait_for(self, path: str, *statuses: str) -> Any:
+        """The generation at that address, once it has one of the statuses."""
+        self.wait_until(lambda: self.get(path).json["status"] in statuses, f"{path} to be {statuses}")
+        return self.get(path).json
 
     def files(self) -> list[str]:
         """Everything in the media folder, relative to it."""

@@ -19,7 +19,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from tests.distributions import write_distribution
+from tests.distributions import write_faulty
 from tests.server import Server, send
 
 MODELS = ("good", "good", "slow", "slow", "raise", "segfault", "deaf", "noisy", "refuse", "short")
@@ -184,8 +184,7 @@ def soak(folder: Path, seconds: float, seed: int) -> tuple[dict[str, int], colle
     """The ledger, what was done, and the processes that were left at the end."""
     plugins = folder / "plugins"
     plugins.mkdir()
-    source = Path(__file__).parent / "plugins" / "faulty.py"
-    write_distribution(plugins, "videoapi-faulty", "faulty", source.read_text())
+    write_faulty(plugins)
     settings = {
         "VIDEOAPI_PRELOAD": "",
         "VIDEOAPI_SLOTS": "*;*",

@@ -10,7 +10,6 @@ import pytest
 
 from tests.conftest import need
 from tests.server import Server
-from tests.test_jobs import post
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -97,7 +96,7 @@ def test_the_admin_shows_the_generation_and_plays_it(
 def test_the_admin_follows_a_running_generation(page: Any, faulty_server: Server, tmp_path: Path) -> None:
     """Logged in by the test before."""
     body = {"model": "faulty-slow", "prompt": "anything", "step": 60}
-    path = post(faulty_server, body, Prefer="respond-async").headers["Location"]
+    path = faulty_server.post(body, Prefer="respond-async").headers["Location"]
     page.goto(f"{faulty_server.url}/admin/")
     assert "videoapi-starter" in page.inner_text("#content")
     page.screenshot(path=tmp_path / "front.png")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.server import Server, send
-from tests.test_jobs import GOOD, SLOW, delete, post
+from tests.test_jobs import GOOD, SLOW
 
 
 def listen(server: Server, path: str, last_id: str = "") -> Iterator[tuple[str, str, Any]]:
@@ -33,7 +33,7 @@ def listen(server: Server, path: str, last_id: str = "") -> Iterator[tuple[str, 
 
 
 def test_a_generation_is_followed_to_its_end(faulty_server: Server) -> None:
-    path = post(faulty_server, {**SLOW, "step": 20}, Prefer="respond-async").headers["Location"]
+    path = faulty_server.post({**SLOW, "step": 20}, Prefer="respond-async").headers["Location"]
     events = list(listen(faulty_server, path))
     states = [(data["status"], data["phase"]) for number, _, data in events if number]
     assert states[0] == ("queued", None)
@@ -54,18 +54,18 @@ def test_a_generation_is_followed_to_its_end(faulty_server: Server) -> None:
 
 def test_the_end_of_a_failure_says_why(faulty_server: Server) -> None:
     body = {**GOOD, "model": "faulty-model-error"}
-    path = post(faulty_server, body, Prefer="respond-async").headers["Location"]
+    path = faulty_server.post(body, Prefer="respond-async").headers["Location"]
     *_, (_, name, last) = listen(faulty_server, path)
     assert (name, last["status"], last["error"]["code"]) == ("failed", "failed", "model_error")
 
 
 def test_a_cancel_ends_the_stream(faulty_server: Server) -> None:
-    path = post(faulty_server, SLOW, Prefer="respond-async").headers["Location"]
+    path = faulty_server.post(SLOW, Prefer="respond-async").headers["Location"]
     names = []
     for _, name, data in listen(faulty_server, path):
         names.append(name)
         if data.get("step"):
-            delete(faulty_server, path)
+            faulty_server.delete(path)
     assert names[-1] == "cancelled"
 
 
@@ -75,7 +75,7 @@ def test_the_stream_of_nothing_is_404(faulty_server: Server) -> None:
 
 def test_listeners_take_no_more_than_their_seats_and_give_them_back(tmp_path: Any, faulty_plugins: Any) -> None:
     with Server(tmp_path, faulty_plugins, VIDEOAPI_PRELOAD="", VIDEOAPI_THREADS="34") as server:
-        path = post(server, SLOW, Prefer="respond-async").headers["Location"]
+        path = server.post(SLOW, Prefer="respond-async").headers["Location"]
         for _ in range(3):
             assert send(urllib.request.Request(f"{server.url}{path}/events", method="HEAD")).status == 200
         streams = [urllib.request.urlopen(f"{server.url}{path}/events", timeout=60) for _ in range(2)]
@@ -84,7 +84,7 @@ def test_listeners_take_no_more_than_their_seats_and_give_them_back(tmp_path: An
         for stream in streams:
             stream.close()
         server.wait_until(lambda: can_listen(server, path), "a seat")
-        delete(server, path)
+        server.delete(path)
 
 
 def can_listen(server: Server, path: str) -> bool:

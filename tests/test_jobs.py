@@ -6,7 +6,6 @@ import io
 import json
 import socket
 import threading
-import urllib.request
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -14,47 +13,30 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.server import Answer, Server, send
+from tests.server import Answer, Server
 
 GOOD = {"model": "faulty-good", "prompt": "anything"}
 SLOW = {"model": "faulty-slow", "prompt": "anything", "step": 200}
 
 
-def post(server: Server, body: Any, **headers: str) -> Answer:
-    data = json.dumps(body).encode()
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return send(
-        urllib.request.Request(f"{server.url}/video", data, headers={"Content-Type": "application/json", **named})
-    )
-
-
-def delete(server: Server, path: str) -> Answer:
-    return send(urllib.request.Request(server.url + path, method="DELETE"))
-
-
-def wait_for(server: Server, path: str, *statuses: str) -> Any:
-    server.wait_until(lambda: server.get(path).json["status"] in statuses, f"{path} to be {statuses}")
-    return server.get(path).json
-
-
 @pytest.fixture
 def slow(faulty_server: Server) -> Iterator[str]:
     """The address of a generation that runs, and is cancelled afterwards."""
-    path = post(faulty_server, SLOW, Prefer="respond-async").headers["Location"]
+    path = faulty_server.post(SLOW, Prefer="respond-async").headers["Location"]
     server = faulty_server
     server.wait_until(lambda: server.get(path).json["step"] > 0, "the generation to run")
     yield path
-    delete(faulty_server, path)
-    wait_for(faulty_server, path, "cancelled")
+    faulty_server.delete(path)
+    faulty_server.wait_for(path, "cancelled")
 
 
 def test_not_waiting_is_202_with_the_address_of_the_generation(faulty_server: Server) -> None:
-    answer = post(faulty_server, GOOD, Prefer="respond-async, wait=10")
+    answer = faulty_server.post(GOOD, Prefer="respond-async, wait=10")
     assert answer.status == 202
     assert answer.headers["Preference-Applied"] == "respond-async"
     assert answer.headers["Location"] == f"/video/{answer.json['id']}"
     assert answer.json["status"] in ("queued", "in_progress", "completed")
-    done = wait_for(faulty_server, answer.headers["Location"], "completed")
+    done = faulty_server.wait_for(answer.headers["Location"], "completed")
     assert (done["progress"], done["error"], done["queue_position"], done["eta_seconds"]) == (100, None, None, None)
     assert faulty_server.get(done["data"][0]["url"]).status == 200
     path = f"{answer.headers['Location']}?response_format=b64_json"
@@ -67,11 +49,11 @@ def test_how_far_it_is(faulty_server: Server, slow: str) -> None:
     assert (body["status"], body["phase"], body["total_steps"]) == ("in_progress", "denoising", 200)
     assert 0 < body["step"] < 200
     assert body["progress"] == 100 * body["step"] // 200
-    waiting = post(faulty_server, SLOW, Prefer="respond-async").headers["Location"]
+    waiting = faulty_server.post(SLOW, Prefer="respond-async").headers["Location"]
     assert faulty_server.get(waiting).json["queue_position"] == 1
-    cancelled = delete(faulty_server, waiting)
+    cancelled = faulty_server.delete(waiting)
     assert (cancelled.status, cancelled.json["status"]) == (200, "cancelled")
-    assert delete(faulty_server, waiting).json["error"]["code"] == "cancelled"
+    assert faulty_server.delete(waiting).json["error"]["code"] == "cancelled"
 
 
 def test_a_running_generation_is_cancelled_and_its_client_told(faulty_server: Server) -> None:
@@ -81,10 +63,10 @@ def test_a_running_generation_is_cancelled_and_its_client_told(faulty_server: Se
     running = "/video?status=in_progress&model=faulty-slow"
     faulty_server.wait_until(lambda: faulty_server.get(running).json["data"], "the generation to run")
     path = f"/video/{faulty_server.get(running).json['data'][0]['id']}"
-    assert delete(faulty_server, path).status in (200, 202)
+    assert faulty_server.delete(path).status in (200, 202)
     thread.join(20)
     assert (answers[0].status, answers[0].error["code"]) == (500, "cancelled")
-    assert wait_for(faulty_server, path, "cancelled")["cancel_requested"]
+    assert faulty_server.wait_for(path, "cancelled")["cancel_requested"]
 
 
 def test_a_look_at_what_is_being_made(faulty_server: Server, slow: str) -> None:
@@ -95,27 +77,27 @@ def test_a_look_at_what_is_being_made(faulty_server: Server, slow: str) -> None:
         assert image.size == (320, 240)
     first = answer.body
     faulty_server.wait_until(lambda: faulty_server.get(f"{slow}/preview").body != first, "another preview")
-    delete(faulty_server, slow)
-    wait_for(faulty_server, slow, "cancelled")
+    faulty_server.delete(slow)
+    faulty_server.wait_for(slow, "cancelled")
     assert faulty_server.get(f"{slow}/preview").error["code"] == "not_found"
     faulty_server.wait_until(lambda: not any("preview" in name for name in faulty_server.files()), "it to be deleted")
 
 
 def test_what_has_ended_cannot_be_cancelled(faulty_server: Server) -> None:
     path = f"/video/{faulty_server.post(GOOD).json['id']}"
-    answer = delete(faulty_server, path)
+    answer = faulty_server.delete(path)
     assert (answer.status, answer.json["status"], answer.json["cancel_requested"]) == (200, "completed", False)
     assert faulty_server.get(answer.json["data"][0]["url"]).status == 200
 
 
 def test_a_client_that_hangs_up_cancels(faulty_server: Server) -> None:
-    assert wait_for(faulty_server, hang_up(faulty_server), "cancelled", "completed")["status"] == "cancelled"
+    assert faulty_server.wait_for(hang_up(faulty_server), "cancelled", "completed")["status"] == "cancelled"
 
 
 def test_a_client_that_hangs_up_with_a_key_can_come_back(faulty_server: Server) -> None:
     body = {**SLOW, "step": 20}
     path = hang_up(faulty_server, body, "come-back")
-    answer = post(faulty_server, body, Idempotency_Key="come-back")
+    answer = faulty_server.post(body, Idempotency_Key="come-back")
     assert (answer.status, f"/video/{answer.json['id']}") == (200, path)
 
 
@@ -134,19 +116,19 @@ def hang_up(server: Server, body: Any = SLOW, key: str = "") -> str:
 
 
 def test_one_key_is_one_video(faulty_server: Server) -> None:
-    first = post(faulty_server, GOOD, Idempotency_Key="k1")
-    again = post(faulty_server, dict(reversed(GOOD.items())), Idempotency_Key="k1")
+    first = faulty_server.post(GOOD, Idempotency_Key="k1")
+    again = faulty_server.post(dict(reversed(GOOD.items())), Idempotency_Key="k1")
     assert (first.status, again.status, again.json["id"]) == (200, 200, first.json["id"])
-    other = post(faulty_server, {**GOOD, "prompt": "something else"}, Idempotency_Key="k1")
+    other = faulty_server.post({**GOOD, "prompt": "something else"}, Idempotency_Key="k1")
     assert (other.status, other.error["code"]) == (409, "idempotency_conflict")
-    assert post(faulty_server, GOOD, Idempotency_Key="k" * 256).error["param"] == "Idempotency-Key"
+    assert faulty_server.post(GOOD, Idempotency_Key="k" * 256).error["param"] == "Idempotency-Key"
 
 
 def test_one_key_at_the_same_time_is_one_video(faulty_server: Server) -> None:
     answers: list[Answer] = []
     body = {**GOOD, "prompt": "at once"}
     threads = [
-        threading.Thread(target=lambda: answers.append(post(faulty_server, body, Idempotency_Key="k2")))
+        threading.Thread(target=lambda: answers.append(faulty_server.post(body, Idempotency_Key="k2")))
         for _ in range(8)
     ]
     for thread in threads:
@@ -195,14 +177,14 @@ def test_a_wrong_filter_is_a_400_that_names_it(faulty_server: Server, query: str
 def test_what_does_not_exist_is_404(faulty_server: Server) -> None:
     for path in (f"/video/{uuid.uuid4()}", "/video/x"):
         assert faulty_server.get(path).status == 404
-        assert delete(faulty_server, path).status == 404
+        assert faulty_server.delete(path).status == 404
 
 
 def test_a_limit_on_waiting_is_202_and_the_work_goes_on(tmp_path: Any, faulty_plugins: Any) -> None:
     with Server(tmp_path, faulty_plugins, VIDEOAPI_PRELOAD="", VIDEOAPI_SYNC_TIMEOUT="0.5") as server:
         answer = server.post({**SLOW, "step": 15})
         assert (answer.status, answer.json["data"]) == (202, [])
-        assert wait_for(server, answer.headers["Location"], "completed")["data"]
+        assert server.wait_for(answer.headers["Location"], "completed")["data"]
 
 
 def test_others_are_answered_while_every_seat_is_taken(tmp_path: Any, faulty_plugins: Any) -> None:
@@ -217,7 +199,7 @@ def test_others_are_answered_while_every_seat_is_taken(tmp_path: Any, faulty_plu
         assert server.get("/healthz").status == 200
         server.wait_until(lambda: len(server.get("/video?limit=100").json["data"]) == 8, "the others to be accepted")
         for row in server.get("/video?limit=100").json["data"]:
-            delete(server, f"/video/{row['id']}")
+            server.delete(f"/video/{row['id']}")
         for thread in threads:
             thread.join(60)
         assert server.post(GOOD).status == 200

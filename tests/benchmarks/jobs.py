@@ -5,22 +5,20 @@ Run as `python -m tests.benchmarks.jobs`. The model takes no time, so what is me
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import statistics
 import tempfile
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.memory import pss_mib
-from tests.distributions import write_distribution
-from tests.server import Server, send
+from tests.distributions import write_faulty
+from tests.server import Server
 
 GOOD = {"model": "faulty-good", "prompt": "anything"}
 SLOW = {"model": "faulty-slow", "prompt": "anything", "step": 200}
@@ -33,16 +31,13 @@ def serve(**settings: str) -> Iterator[Server]:
     with tempfile.TemporaryDirectory(prefix="videoapi-bench-") as name:
         folder = Path(name)
         (folder / "plugins").mkdir()
-        source = Path(__file__).parent.parent / "plugins" / "faulty.py"
-        write_distribution(folder / "plugins", "videoapi-faulty", "faulty", source.read_text())
+        write_faulty(folder / "plugins")
         with Server(folder, folder / "plugins", **{"VIDEOAPI_PRELOAD": "", **settings}) as server:
             yield server
 
 
 def post(server: Server, body: Any, **headers: str) -> Any:
-    data = json.dumps(body).encode()
-    headers = {"Content-Type": "application/json", **headers}
-    answer = send(urllib.request.Request(f"{server.url}/video", data, headers))
+    answer = server.post(body, **headers)
     assert answer.status in (200, 202), answer.body
     return answer.json
 
@@ -79,7 +74,7 @@ def measure_cancel(server: Server, count: int = 5) -> None:
     for _ in range(count):
         path = submit(server, SLOW)
         wait_for(lambda path=path: server.get(path).json["step"] > 2)  # type: ignore[misc]
-        send(urllib.request.Request(server.url + path, method="DELETE"))
+        server.delete(path)
         seconds.append(wait_for(lambda path=path: server.get(path).json["status"] == "cancelled"))  # type: ignore[misc]
     print(f"from a cancel to stopped: {statistics.median(seconds):.2f} s, with steps of 0.1 s")
 
@@ -91,7 +86,7 @@ def measure_recovery(server: Server) -> None:
     seconds = wait_for(lambda: server.get(path).json["status"] == "queued")
     seconds += wait_for(lambda: server.get(path).json["step"] > 0)
     print(f"from kill -9 of the worker to its generation running again: {seconds:.1f} s")
-    send(urllib.request.Request(server.url + path, method="DELETE"))
+    server.delete(path)
 
 
 def measure_waiters(server: Server) -> None:
@@ -107,7 +102,7 @@ def measure_waiters(server: Server) -> None:
     )
     print(f"memory of the web (PSS) with them: {web_memory(server):.0f} MiB, before: {before:.0f}")
     for row in unfinished(server):
-        send(urllib.request.Request(f"{server.url}/video/{row['id']}", method="DELETE"))
+        server.delete(f"/video/{row['id']}")
     for thread in threads:
         thread.join()
 

@@ -15,7 +15,7 @@ import pytest
 from tests.conftest import missing
 from tests.postgres import Postgres, find_binaries
 from tests.server import Answer, Server
-from tests.test_jobs import GOOD, SLOW, post, wait_for
+from tests.test_jobs import GOOD, SLOW
 
 
 @pytest.fixture
@@ -40,8 +40,8 @@ def server(postgres: Postgres, tmp_path: Path, faulty_plugins: Path) -> Iterator
 
 
 def test_many_generations_over_two_slots_are_each_made_once(server: Server) -> None:
-    paths = [post(server, {**GOOD, "seed": i}, Prefer="respond-async").headers["Location"] for i in range(12)]
-    rows = [wait_for(server, path, "completed", "failed") for path in paths]
+    paths = [server.post({**GOOD, "seed": i}, Prefer="respond-async").headers["Location"] for i in range(12)]
+    rows = [server.wait_for(path, "completed", "failed") for path in paths]
     assert {row["status"] for row in rows} == {"completed"}
     videos = [name for name in server.files() if name.endswith(".mp4")]
     assert sorted(videos) == sorted(f"videos/{row['id']}-1.mp4" for row in rows)
@@ -55,7 +55,7 @@ def test_while_the_database_is_away_nothing_accepted_is_lost(server: Server, pos
     client.start()
     running = "/video?status=in_progress"
     server.wait_until(lambda: server.get(running).json["data"], "the generation to run")
-    paths = [post(server, {**SLOW, "step": 2}, Prefer="respond-async").headers["Location"] for _ in range(4)]
+    paths = [server.post({**SLOW, "step": 2}, Prefer="respond-async").headers["Location"] for _ in range(4)]
     before = server.processes()
     postgres.stop()
     gone: list[Answer] = [server.get("/healthz"), server.get("/readyz"), server.post(GOOD)]
@@ -63,7 +63,7 @@ def test_while_the_database_is_away_nothing_accepted_is_lost(server: Server, pos
     postgres.start()
     assert [answer.status for answer in gone] == [200, 503, 503]
     assert gone[2].error["code"] == "database_unavailable"
-    rows = [wait_for(server, path, "completed", "failed") for path in paths]
+    rows = [server.wait_for(path, "completed", "failed") for path in paths]
     client.join(60)
     assert {row["status"] for row in rows} == {"completed"}
     assert answers[0].status == 200

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from tests.server import Answer, Server
-from tests.test_jobs import post, wait_for
 
 REQUEST = {"model": "starter", "prompt": "a red circle moving to the right on a white background", "size": "256x256"}
 # Enough work that a kill meets it: many steps, or many frames to encode.
@@ -31,7 +30,7 @@ def kill(server: Server, word: str) -> None:
 
 def reach(server: Server, phase: str) -> str:
     """The address of a generation that is in that phase."""
-    path = post(server, {**REQUEST, **LONG[phase]}, Prefer="respond-async").headers["Location"]
+    path = server.post({**REQUEST, **LONG[phase]}, Prefer="respond-async").headers["Location"]
     server.wait_until(lambda: server.get(path).json["phase"] == phase, f"the phase {phase}")
     return str(path)
 
@@ -41,7 +40,7 @@ def test_the_models_process_is_killed(server: Server, phase: str) -> None:
     path = reach(server, phase)
     before = server.files()
     kill(server, "model_process")
-    row = wait_for(server, path, "completed", "failed")
+    row = server.wait_for(path, "completed", "failed")
     assert (row["status"], row["error"]["code"]) == ("failed", "model_crashed")
     assert "SIGKILL" in row["error"]["message"]
     assert [name for name in server.files() if name not in before] == []
@@ -52,7 +51,7 @@ def test_the_models_process_is_killed(server: Server, phase: str) -> None:
 def test_the_worker_is_killed(server: Server, phase: str) -> None:
     path = reach(server, phase)
     kill(server, "videoworker")
-    row = wait_for(server, path, "completed", "failed")
+    row = server.wait_for(path, "completed", "failed")
     assert row["status"] == "completed"
     assert [name for name in server.files() if row["id"] in name] == [
         f"thumbnails/{row['id']}-2.jpg",
@@ -73,11 +72,11 @@ def test_a_waiting_client_gets_its_video_after_all(server: Server) -> None:
 
 def test_everything_is_killed_and_started_anew(server: Server) -> None:
     path = reach(server, "denoising")
-    waiting = post(server, REQUEST, Prefer="respond-async").headers["Location"]
+    waiting = server.post(REQUEST, Prefer="respond-async").headers["Location"]
     for pid, _ in server.processes():
         os.kill(pid, signal.SIGKILL)
     server.process.wait(30)
     server.start()
-    rows = [wait_for(server, address, "completed", "failed") for address in (path, waiting)]
+    rows = [server.wait_for(address, "completed", "failed") for address in (path, waiting)]
     assert [row["status"] for row in rows] == ["completed", "completed"]
     assert [name for name in server.files() if name.startswith(("scratch", "inputs", "previews"))] == []

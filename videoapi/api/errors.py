@@ -6,12 +6,12 @@ import logging
 from typing import Any
 
 from django.core.exceptions import DisallowedHost
-from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework.exceptions import APIException, ErrorDetail, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
+from videoapi.engine.outage import OUTAGES
 from videoapi.exceptions import IdempotencyConflict, InvalidRequest, Refused, TooManyRequests, VideoAPIError
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
         status = 429 if isinstance(error, TooManyRequests) else 503
         headers = {"Retry-After": str(error.retry_after)}
         return Response(error_body(status, error.code, error.message), status, headers=headers)
-    if isinstance(error, (OperationalError, InterfaceError)):
+    if isinstance(error, OUTAGES):
         logger.exception("the database does not answer", exc_info=error)
         message = "The database does not answer; try again in a moment."
         return Response(error_body(503, "database_unavailable", message), 503, headers={"Retry-After": "10"})

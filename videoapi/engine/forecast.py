@@ -23,7 +23,7 @@ def past_seconds(model: str, work: int) -> Seconds | None:
 
     Generations of exactly that much work count if there are any, others in proportion.
     """
-    rows = list(Generation.objects.filter(model=model, state=State.COMPLETED).order_by("-finished_at")[:HISTORY])
+    rows = list(Generation.objects.completed().filter(model=model).order_by("-finished_at")[:HISTORY])
     rows = [row for row in rows if row.work == work] or rows
     if not rows:
         return None
@@ -63,7 +63,7 @@ def seconds_until_done(generation: Generation, conf: Conf) -> float | None:
     if own is None:
         return None
     alike = sum(own.values())
-    running = Generation.objects.filter(model=generation.model, state=State.IN_PROGRESS)
+    running = Generation.objects.in_progress().filter(model=generation.model)
     ahead = sum(seconds_left(row) or 0.0 for row in running) + (queue_position(generation) - 1) * alike
     return ahead / max(1, count_slots(generation.model, conf)) + alike
 

@@ -17,7 +17,7 @@ from videoapi.engine.orders import take
 from videoapi.engine.reaper import reap, sweep
 from videoapi.engine.retention import prune
 from videoapi.engine.slot import Slot
-from videoapi.models import EVERY_MODEL, Generation, State, Worker
+from videoapi.models import EVERY_MODEL, Generation, Worker
 
 # Seconds between two looks for results that have expired.
 PRUNE_SECONDS = 3600.0
@@ -88,7 +88,7 @@ class HouseKeeping:
     def _show_life(self) -> None:
         now = timezone.now()
         loaded = [model for slot in self._slots if (model := slot.describe())]
-        Worker.objects.update_or_create(
+        worker, _ = Worker.objects.update_or_create(
             name=self._name,
             defaults={"last_seen": now, "loaded": loaded},
             create_defaults={
@@ -99,10 +99,10 @@ class HouseKeeping:
                 "pid": os.getpid(),
             },
         )
-        for order in take(self._name):
+        for order in take(self._name) if worker.orders else ():
             self._pass_on(order["action"], order["model"])
         # A slot's own reports of progress stop while it stores a large file far away.
         for slot in self._slots:
             if running := slot.running:
-                rows = Generation.objects.filter(pk=running.pk, state=State.IN_PROGRESS, worker=slot.name)
+                rows = Generation.objects.in_progress().filter(pk=running.pk, worker=slot.name)
                 rows.update(heartbeat_at=now)

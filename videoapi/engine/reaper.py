@@ -113,7 +113,7 @@ def _delete_scratch(folder: Path) -> None:
     left = {path.name: path for path in folder.glob(f"{SCRATCH_PREFIX}*")}
     if not left:
         return
-    for generation in Generation.objects.filter(state=State.IN_PROGRESS):
+    for generation in Generation.objects.in_progress():
         left.pop(scratch_name(generation), None)
     for path in left.values():
         shutil.rmtree(path, ignore_errors=True)
