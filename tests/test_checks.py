@@ -48,6 +48,12 @@ def test_defaults_that_the_models_own_limits_refuse_are_a_warning(configure: Cal
     assert message.msg == ("Model 'starter' refuses a request that leaves out 'step': 30 is over the limit of 20.")
 
 
+def test_params_without_a_valid_schema_or_with_a_refused_default_are_warnings(configure: Callable[..., Any]) -> None:
+    first, second = [message.msg for message in check_catalog(None) if message.id == "videoapi.W005"]
+    assert first.startswith("Model 'faulty-refuse': the schema of 'depth' in params is not valid: 'nonsense'")
+    assert second.startswith("Model 'faulty-refuse' refuses its own default of 'tiling' in params: 'perhaps' is not")
+
+
 def test_the_plugins_are_listed_with_models_modes_and_faults(
     configure: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,7 +13,7 @@ DATA: dict[str, Any] = {
     "step": 40,
     "f16": True,
     "diffusers": {"pipeline_type": "WanPipeline", "cuda": True},
-    "options": ["torch_dtype:bf16", "path:C:\\x"],
+    "options": ["torch_dtype:bf16", "path:C:\\x", "offload"],
 }
 
 
@@ -40,7 +40,7 @@ def test_what_nobody_read_is_known() -> None:
     file = make()
     file.get("step", int, 0)
     file.option("torch_dtype", "")
-    assert file.unread() == ["diffusers.cuda", "diffusers.pipeline_type", "f16", "options.path"]
+    assert file.unread() == ["diffusers.cuda", "diffusers.pipeline_type", "f16", "options.offload", "options.path"]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from videoapi.types import ModelSpec
 @checks.register("videoapi")
 def check_catalog(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks.CheckMessage]:
     """W001: a plugin or model file that does not serve. W002: a key of a model file that nobody honours. W004: a model
-    that refuses its own defaults.
+    that refuses its own defaults. W005: one whose params have no valid schema.
 
     Warnings, because the other models serve and the server must start.
     """
@@ -28,15 +28,23 @@ def check_catalog(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[chec
         checks.Warning(problem.message, hint=problem.hint, id="videoapi.W001" if problem.serious else "videoapi.W002")
         for problem in get_catalog().problems
     ]
-    return messages + [
-        checks.Warning(
-            f"Model '{entry.spec.name}' refuses a request that leaves out '{refusal.field}': {refusal.message}",
-            hint="Change defaults or limits in its model file.",
-            id="videoapi.W004",
-        )
-        for entry in get_catalog()
-        for refusal in _refused_defaults(entry.spec)
-    ]
+    return (
+        messages
+        + [
+            checks.Warning(
+                f"Model '{entry.spec.name}' refuses a request that leaves out '{refusal.field}': {refusal.message}",
+                hint="Change defaults or limits in its model file.",
+                id="videoapi.W004",
+            )
+            for entry in get_catalog()
+            for refusal in _refused_defaults(entry.spec)
+        ]
+        + [
+            checks.Warning(message, hint="Tell the plugin's author.", id="videoapi.W005")
+            for entry in get_catalog()
+            for message in _wrong_schemas(entry.spec)
+        ]
+    )
 
 
 @checks.register("videoapi")
@@ -76,6 +84,20 @@ def _unknown(names: Sequence[str]) -> Iterator[InvalidRequest]:
             get_catalog().find(name.strip())
         except InvalidRequest as error:
             yield error
+
+
+def _wrong_schemas(spec: ModelSpec) -> Iterator[str]:
+    from jsonschema import Draft202012Validator, SchemaError
+
+    for name, schema in spec.params.items():
+        try:
+            Draft202012Validator.check_schema(schema)
+            if "default" in schema:
+                resolution.resolve_params({"params": {name: schema["default"]}}, spec)
+        except SchemaError as error:
+            yield f"Model '{spec.name}': the schema of '{name}' in params is not valid: {error.message}."
+        except InvalidRequest as refusal:
+            yield f"Model '{spec.name}' refuses its own default of '{name}' in params: {refusal.message}"
 
 
 def _refused_defaults(spec: ModelSpec) -> Iterator[InvalidRequest]:

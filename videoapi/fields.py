@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from fractions import Fraction
 from typing import Any
@@ -49,6 +50,22 @@ class StrictFloatField(serializers.FloatField):
         if type(data) not in (int, float) or data != data or abs(data) > 1e308:
             raise serializers.ValidationError("Must be a number.")
         return float(data)
+
+
+class ObjectField(serializers.Field[dict[str, Any], Any, Any, Any]):
+    """A JSON object that every database takes; what it means is checked elsewhere."""
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if not isinstance(data, dict):
+            raise serializers.ValidationError("Must be an object.")
+        try:
+            text = json.dumps(data, allow_nan=False, ensure_ascii=False)
+            text.encode()
+        except ValueError as error:
+            raise serializers.ValidationError("Holds infinity, or half of a character.") from error
+        if "\\u0000" in text:
+            raise serializers.ValidationError("Holds a control character.")
+        return data
 
 
 class SecondsField(serializers.Field[Fraction, Any, Any, Any]):

@@ -41,7 +41,7 @@ class ModelFile:
         return value
 
     def option(self, name: str, default: str) -> str:
-        """The value of `name` in LocalAI's list `options: ["name:value"]`."""
+        """The value of `name` in LocalAI's list `options: ["name:value"]`; "true" for a bare "name"."""
         return self.get(f"options.{name}", str, default)
 
     def unread(self) -> list[str]:
@@ -59,11 +59,11 @@ class ModelFile:
         return value
 
     def _parse_options(self, options: object) -> Iterator[tuple[str, str]]:
-        if not isinstance(options, list) or not all(isinstance(item, str) and ":" in item for item in options):
+        if not isinstance(options, list) or not all(isinstance(item, str) for item in options):
             raise self.error("options", 'must be a list of texts like "torch_dtype:bf16"')
         for item in options:
-            name, _, value = item.partition(":")
-            yield f"options.{name.strip()}", value.strip()
+            name, colon, value = item.partition(":")
+            yield f"options.{name.strip()}", value.strip() if colon else "true"
 
 
 def _flatten(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

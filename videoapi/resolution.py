@@ -3,6 +3,8 @@ in silence."""
 
 from __future__ import annotations
 
+import difflib
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -14,6 +16,7 @@ from videoapi.types import Mode, ModelSpec
 
 Data = Mapping[str, Any]
 
+MESSAGE_LENGTH = 300
 SIZE = re.compile(r"([1-9]\d{0,5})x([1-9]\d{0,5})", re.ASCII)
 
 
@@ -89,6 +92,47 @@ def resolve_number(data: Data, field: str, default: float, limit: float) -> floa
     value: float = data.get(field, default)
     if value > limit:
         raise InvalidRequest(field, f"{value:.15g} is over the limit of {limit:.15g}.")
+    return value
+
+
+def resolve_params(data: Data, spec: ModelSpec) -> dict[str, Any]:
+    """The model's own options: each as its schema has it, with the schemas' defaults for those that are left out."""
+    params = {name: schema["default"] for name, schema in spec.params.items() if "default" in schema}
+    for name, value in data.get("params", {}).items():
+        if name not in spec.params:
+            raise InvalidRequest(f"params.{name}", _explain_unknown(name, spec))
+        if value is not None:
+            params[name] = _check_param(name, value, spec.params[name])
+    return params
+
+
+def _explain_unknown(name: str, spec: ModelSpec) -> str:
+    if not spec.params:
+        return f"Model '{spec.name}' takes no params."
+    near = difflib.get_close_matches(name, spec.params, n=1)
+    guess = f" Did you mean '{near[0]}'?" if near else ""
+    return f"Unknown.{guess} Model '{spec.name}' takes: {', '.join(sorted(spec.params))}."
+
+
+def _check_param(name: str, value: Any, schema: Mapping[str, Any]) -> Any:
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    if isinstance(value, str) and schema.get("type") not in (None, "string"):
+        value = _read_text(value)
+    error = best_match(Draft202012Validator(schema).iter_errors(value))
+    if error is not None:
+        raise InvalidRequest(f"params.{name}", f"{error.message[:MESSAGE_LENGTH]}.")
+    return value
+
+
+def _read_text(text: str) -> Any:
+    """The number, truth value or list that a text holds: LocalAI's params are texts, and so are those of a form."""
+    try:
+        value = json.loads(text)
+        json.dumps(value, allow_nan=False)
+    except (ValueError, RecursionError):
+        return text
     return value
 
 

@@ -16,7 +16,14 @@ from videoapi.catalog import Entry
 from videoapi.conf import Conf, get_conf
 from videoapi.engine.registry import get_catalog
 from videoapi.exceptions import InvalidRequest
-from videoapi.fields import MAX_INTEGER, SecondsField, StrictCharField, StrictFloatField, StrictIntegerField
+from videoapi.fields import (
+    MAX_INTEGER,
+    ObjectField,
+    SecondsField,
+    StrictCharField,
+    StrictFloatField,
+    StrictIntegerField,
+)
 from videoapi.inputs import InputLimits, fit, read_image
 from videoapi.types import GenerationRequest, ModelSpec
 
@@ -54,6 +61,7 @@ class VideoRequestSerializer(serializers.Serializer[Any]):
     seed = StrictIntegerField(required=False, min_value=0, max_value=MAX_INTEGER)
     cfg_scale = StrictFloatField(required=False, min_value=0)
     step = StrictIntegerField(required=False, min_value=1)
+    params = ObjectField(required=False)
     priority = StrictIntegerField(required=False, default=0, min_value=MIN_PRIORITY)
     response_format = serializers.ChoiceField(choices=RESPONSE_FORMATS, default="url")
 
@@ -98,6 +106,7 @@ def _resolve(data: dict[str, Any], entry: Entry, conf: Conf) -> Order:
     )
     if data.get("negative_prompt") and guidance <= 1:
         warnings.append(f"negative_prompt has no effect with cfg_scale {guidance:g}; it needs more than 1.")
+    params = resolution.resolve_params(data, spec)
     images = _Images(width, height, conf, warnings)
     start = images.read(data, "start_image") or images.read(data, "input_reference")
     request = GenerationRequest(
@@ -113,6 +122,7 @@ def _resolve(data: dict[str, Any], entry: Entry, conf: Conf) -> Order:
         seed=data.get("seed", secrets.randbits(32)),
         start_image=start,
         end_image=images.read(data, "end_image"),
+        params=params,
     )
     return Order(
         model=spec.name,

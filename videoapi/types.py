@@ -97,6 +97,9 @@ class ModelSpec:
     """A request off the grid is generated at the next count up and trimmed by the kernel."""
     unsupported: frozenset[str] = frozenset()
     """Request fields that the model cannot honour, by their HTTP names: sending one is a 400."""
+    params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The keys that the request's `params` may have, each with its JSON Schema (draft 2020-12). A `default` there is
+    what a request that does not say gets."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The plugin's own facts for `load_model`; the kernel does not read them."""
 
@@ -125,6 +128,8 @@ class GenerationRequest:
     """RGB, already `width` by `height`."""
     end_image: Image | None = None
     """RGB, already `width` by `height`."""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    """The model's own options, as its spec's `params` have them: checked, and with their defaults."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

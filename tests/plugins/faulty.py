@@ -28,6 +28,12 @@ KINDS = (
     "load-error",
     "load-crash",
 )
+PARAMS = {
+    "brightness": {"type": "integer", "minimum": 0, "maximum": 30, "default": 0},
+    "dark": {"type": "boolean"},
+    "scheduler": {"enum": ["euler", "heun"]},
+}
+WRONG_PARAMS = {"depth": {"type": "nonsense"}, "tiling": {"type": "boolean", "default": "perhaps"}}
 
 
 @videoapi.hookimpl
@@ -41,6 +47,7 @@ def register_models(register, configs):
                 limits=videoapi.Limits(max_frames=1000),
                 frame_grid=videoapi.FrameGrid(step=4, offset=1),
                 size_multiple=16,
+                params={"good": PARAMS, "refuse": WRONG_PARAMS}.get(kind, {}),
             )
         )
 
@@ -84,6 +91,7 @@ class FaultyPipeline:
         frames = []
         for index in range(count):
             frame = np.full((height, request.width, 3), (40 * index + request.seed) % 200 + 20, np.uint8)
+            frame += np.uint8(request.params.get("brightness", 0))
             if self.kind == "nan":
                 frame = np.full(frame.shape, np.nan, np.float32)
             if self.kind == "grainy":

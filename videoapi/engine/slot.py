@@ -208,6 +208,7 @@ class Slot:
                 "num_inference_steps": parameters["num_inference_steps"],
                 "guidance_scale": parameters["guidance_scale"],
                 "seed": generation.seed,
+                "params": parameters["params"],
             },
             "start_image": copy_input(generation.start_image, folder / "start.png"),
             "end_image": copy_input(generation.end_image, folder / "end.png"),

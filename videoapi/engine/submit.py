@@ -57,6 +57,7 @@ def submit(
             "num_inference_steps": request.num_inference_steps,
             "guidance_scale": request.guidance_scale,
             "generated_frames": request.num_frames,
+            "params": dict(request.params),
         },
         seed=request.seed,
         width=request.width,
