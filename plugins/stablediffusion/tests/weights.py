@@ -1,0 +1,249 @@
+"""Writes weight files that the real library loads and runs, in a fraction of a second and a few megabytes each.
+
+The library knows Wan's sizes by heart, so a model needs its true shapes; its file does not. All tensors of one type
+share one stretch of random bytes: ggml's own reader refuses that, and the library then uses a reader of its own, which
+does not mind. In memory such a Wan 1.3B has 354 MiB, with most weights at two bits.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ALIGNMENT = 32
+# ggml's number, values in a block, bytes of a block.
+F32, F16, TQ2_0 = (0, 1, 4), (1, 1, 2), (35, 256, 66)
+Kind = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A tensor: `sizes` from the fastest dimension to the slowest."""
+
+    name: str
+    sizes: tuple[int, ...]
+    kind: Kind = F32
+
+    @property
+    def length(self) -> int:
+        _, block, size = self.kind
+        return math.prod(self.sizes) // block * size
+
+
+def linear(name: str, inputs: int, outputs: int, *, bias: bool = True) -> Iterator[Entry]:
+    yield Entry(f"{name}.weight", (inputs, outputs), TQ2_0)
+    if bias:
+        yield Entry(f"{name}.bias", (outputs,))
+
+
+def convolution(name: str, inputs: int, outputs: int, side: int, *, bias: bool = True) -> Iterator[Entry]:
+    yield Entry(f"{name}.weight", (side, side, inputs, outputs), F16)
+    if bias:
+        yield Entry(f"{name}.bias", (outputs,))
+
+
+def norm(name: str, width: int) -> Iterator[Entry]:
+    yield Entry(f"{name}.weight", (width,))
+    yield Entry(f"{name}.bias", (width,))
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The sizes of one Wan."""
+
+    blocks: int = 30
+    width: int = 1536
+    hidden: int = 8960
+    inputs: int = 16
+    channels: int = 16
+    sees_images: bool = False
+    two_images: bool = False
+    vace: bool = False
+
+
+SHAPES = {
+    "t2v": Shape(),
+    "i2v": Shape(inputs=36, sees_images=True),
+    "vace": Shape(vace=True),
+    "ti2v": Shape(width=3072, hidden=14336, inputs=48, channels=48),
+    "t2v-14b": Shape(blocks=40, width=5120, hidden=13824),
+    "i2v-14b": Shape(blocks=40, width=5120, hidden=13824, inputs=36, sees_images=True),
+    "flf2v-14b": Shape(blocks=40, width=5120, hidden=13824, inputs=36, sees_images=True, two_images=True),
+    "i2v-a14b": Shape(blocks=40, width=5120, hidden=13824, inputs=36),
+    "vace-14b": Shape(blocks=40, width=5120, hidden=13824, vace=True),
+    "ten-blocks": Shape(blocks=10),
+}
+
+
+def wan(shape: Shape) -> Iterator[Entry]:
+    """The diffusion model."""
+    width = shape.width
+    yield Entry("patch_embedding.weight", (2, 2, 1, shape.inputs * width), F16)
+    yield Entry("patch_embedding.bias", (width,))
+    yield from linear("text_embedding.0", 4096, width)
+    yield from linear("text_embedding.2", width, width)
+    yield from linear("time_embedding.0", 256, width)
+    yield from linear("time_embedding.2", width, width)
+    yield from linear("time_projection.1", width, width * 6)
+    for index in range(shape.blocks):
+        yield from _wan_block(f"blocks.{index}", shape)
+    if shape.vace:
+        yield from _wan_block("vace_blocks.0", shape)
+        yield from linear("vace_blocks.0.before_proj", width, width)
+        yield from linear("vace_blocks.0.after_proj", width, width)
+        yield Entry("vace_patch_embedding.weight", (2, 2, 1, 96 * width), F16)
+        yield Entry("vace_patch_embedding.bias", (width,))
+    if shape.sees_images:
+        yield from norm("img_emb.proj.0", 1280)
+        yield from linear("img_emb.proj.1", 1280, 1280)
+        yield from linear("img_emb.proj.3", 1280, width)
+        yield from norm("img_emb.proj.4", width)
+    if shape.two_images:
+        yield Entry("img_emb.emb_pos", (1280, 514, 1))
+    yield from linear("head.head", width, shape.channels * 4)
+    yield Entry("head.modulation", (width, 2, 1))
+
+
+def _wan_block(name: str, shape: Shape) -> Iterator[Entry]:
+    width = shape.width
+    for attention in ("self_attn", "cross_attn"):
+        for part in "qkvo":
+            yield from linear(f"{name}.{attention}.{part}", width, width)
+        yield Entry(f"{name}.{attention}.norm_q.weight", (width,))
+        yield Entry(f"{name}.{attention}.norm_k.weight", (width,))
+    if shape.sees_images:
+        yield from linear(f"{name}.cross_attn.k_img", width, width)
+        yield from linear(f"{name}.cross_attn.v_img", width, width)
+        yield Entry(f"{name}.cross_attn.norm_k_img.weight", (width,))
+    yield from norm(f"{name}.norm3", width)
+    yield from linear(f"{name}.ffn.0", width, shape.hidden)
+    yield from linear(f"{name}.ffn.2", shape.hidden, width)
+    yield Entry(f"{name}.modulation", (width, 6, 1))
+
+
+def tiny_vae(channels: int = 16) -> Iterator[Entry]:
+    """taew2_1, or taew2_2 for 48 channels, which works on patches of 2 by 2 pixels."""
+    widths, pixels = (256, 128, 64, 64), 3 if channels == 16 else 12
+    yield from convolution("decoder.1", channels, widths[0], 3)
+    index = 3
+    for level, (width, after) in enumerate(itertools.pairwise(widths)):
+        for _ in range(3):
+            yield from _memory_block(f"decoder.{index}", width)
+            index += 1
+        grown = width if level == 0 else 2 * width
+        yield from convolution(f"decoder.{index + 1}.conv", width, grown, 1, bias=False)
+        yield from convolution(f"decoder.{index + 2}", width, after, 3, bias=False)
+        index += 3
+    yield from convolution(f"decoder.{index + 1}", widths[-1], pixels, 3)
+    yield from convolution("encoder.0", pixels, 64, 3)
+    index = 2
+    for level in range(3):
+        yield from convolution(f"encoder.{index}.conv", 64 if level == 2 else 128, 64, 1, bias=False)
+        yield from convolution(f"encoder.{index + 1}", 64, 64, 3, bias=False)
+        for block in range(3):
+            yield from _memory_block(f"encoder.{index + 2 + block}", 64)
+        index += 5
+    yield from convolution(f"encoder.{index}", 64, channels, 3)
+
+
+def _memory_block(name: str, width: int) -> Iterator[Entry]:
+    yield from convolution(f"{name}.conv.0", 2 * width, width, 3)
+    yield from convolution(f"{name}.conv.2", width, width, 3)
+    yield from convolution(f"{name}.conv.4", width, width, 3)
+
+
+def clip_vision() -> Iterator[Entry]:
+    """clip_vision_h."""
+    width, name = 1280, "vision_model"
+    yield Entry(f"{name}.embeddings.class_embedding", (width,))
+    yield Entry(f"{name}.embeddings.patch_embedding.weight", (14, 14, 3, width), F16)
+    yield Entry(f"{name}.embeddings.position_embedding.weight", (width, 257))
+    yield from norm(f"{name}.pre_layernorm", width)
+    yield from norm(f"{name}.post_layernorm", width)
+    for index in range(32):
+        layer = f"{name}.encoder.layers.{index}"
+        for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
+            yield from linear(f"{layer}.self_attn.{part}", width, width)
+        yield from norm(f"{layer}.layer_norm1", width)
+        yield from norm(f"{layer}.layer_norm2", width)
+        yield from linear(f"{layer}.mlp.fc1", width, 4 * width)
+        yield from linear(f"{layer}.mlp.fc2", 4 * width, width)
+    yield from linear("visual_projection", width, 1024, bias=False)
+
+
+def text_encoder(vocabulary: int = 256384) -> Iterator[Entry]:
+    """umt5-xxl."""
+    width, hidden = 4096, 10240
+    yield Entry("shared.weight", (width, vocabulary), TQ2_0)
+    for index in range(24):
+        layer = f"encoder.block.{index}.layer"
+        for part in "qkvo":
+            yield from linear(f"{layer}.0.SelfAttention.{part}", width, width, bias=False)
+        yield Entry(f"{layer}.0.SelfAttention.relative_attention_bias.weight", (64, 32))
+        yield Entry(f"{layer}.0.layer_norm.weight", (width,))
+        yield from linear(f"{layer}.1.DenseReluDense.wi_0", width, hidden, bias=False)
+        yield from linear(f"{layer}.1.DenseReluDense.wi_1", width, hidden, bias=False)
+        yield from linear(f"{layer}.1.DenseReluDense.wo", hidden, width, bias=False)
+        yield Entry(f"{layer}.1.layer_norm.weight", (width,))
+    yield Entry("encoder.final_layer_norm.weight", (width,))
+
+
+def lora(width: int = 1536, rank: int = 4) -> Iterator[Entry]:
+    """For two layers of Wan 1.3B."""
+    for part in ("q", "v"):
+        name = f"diffusion_model.blocks.0.self_attn.{part}"
+        yield Entry(f"{name}.lora_A.weight", (width, rank), F16)
+        yield Entry(f"{name}.lora_B.weight", (rank, width), F16)
+
+
+def write_gguf(path: Path, entries: Iterator[Entry], *, seed: int = 0, scale: float = 0.05, f32: float = 0.0) -> Path:
+    """A GGUF of those tensors. `scale` is the deviation of half floats, `f32` the value of every single float."""
+    tensors = list(entries)
+    longest: dict[Kind, int] = {}
+    for entry in tensors:
+        longest[entry.kind] = max(longest.get(entry.kind, 0), entry.length)
+    # No stretch begins at 0: ggml's reader must stumble over the first tensor for the library's own to take over.
+    starts, end = {}, ALIGNMENT
+    for kind, length in longest.items():
+        starts[kind] = end
+        end += -(-length // ALIGNMENT) * ALIGNMENT
+    header = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), 0)
+    for entry in tensors:
+        name = entry.name.encode()
+        sizes = struct.pack(f"<I{len(entry.sizes)}Q", len(entry.sizes), *entry.sizes)
+        place = struct.pack("<IQ", entry.kind[0], starts[entry.kind])
+        header += struct.pack("<Q", len(name)) + name + sizes + place
+    start = -(-len(header) // ALIGNMENT) * ALIGNMENT
+    chance = random.Random(seed)
+    with path.open("wb") as file:
+        file.write(header)
+        file.truncate(start + end)
+        for kind, length in longest.items():
+            unit = _unit(kind, chance, scale, f32)
+            file.seek(start + starts[kind])
+            file.write((unit * (length // len(unit) + 1))[:length])
+    return path
+
+
+def _unit(kind: Kind, chance: random.Random, scale: float, f32: float) -> bytes:
+    """Some values of a type. Their number is a prime, so that rows which repeat them still differ."""
+    if kind == F32:
+        return struct.pack("<f", f32)
+    if kind == F16:
+        return struct.pack("<1009e", *(chance.gauss(0, scale) for _ in range(1009)))
+    trits = [sum(chance.randrange(3) << (2 * place) for place in range(4)) for _ in range(97 * 64)]
+    return b"".join(bytes(trits[64 * i : 64 * i + 64]) + struct.pack("<e", 0.02) for i in range(97))
+
+
+def write_all(folder: Path) -> None:
+    """A file of every kind, named for it."""
+    for name, shape in SHAPES.items():
+        write_gguf(folder / f"{name}.gguf", wan(shape))
+    write_gguf(folder / "tiny_vae.gguf", tiny_vae(), seed=1, scale=0.04)
+    write_gguf(folder / "tiny_vae_48.gguf", tiny_vae(48), seed=1, scale=0.04)
+    write_gguf(folder / "clip_vision.gguf", clip_vision(), seed=2)

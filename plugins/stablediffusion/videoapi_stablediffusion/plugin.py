@@ -1,0 +1,140 @@
+"""The plugin: a model for each model file with `backend: stablediffusion` (or `stablediffusion-ggml`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from videoapi import FrameGrid, Limits, ModelFile, ModelSpec, Pipeline, hookimpl
+from videoapi_stablediffusion.headers import BadWeights, read_header
+from videoapi_stablediffusion.memory import weigh
+from videoapi_stablediffusion.options import CONTEXT, CONTEXT_DEFAULTS, FILES, REQUEST, Options
+from videoapi_stablediffusion.params import build_params
+from videoapi_stablediffusion.parts import Tensors, check_clip_vision, check_text_encoder, check_tiny_vae, check_vae
+from videoapi_stablediffusion.variants import Variant, find_variant
+
+LORA_SUFFIXES = (".safetensors", ".gguf")
+# The library looks for emphasis in a prompt by recursion and crashes on some tens of kilobytes.
+LIMITS = Limits(max_side=1920, max_pixels=1280 * 1280, max_frames=257, max_prompt_length=2000)
+FRAME_GRID = FrameGrid(step=4, offset=1)
+CHECKS: Mapping[str, Callable[[Tensors, Variant], None]] = {
+    "vae_path": check_vae,
+    "taesd_path": check_tiny_vae,
+    "t5xxl_path": check_text_encoder,
+    "clip_vision_path": check_clip_vision,
+}
+
+
+@hookimpl
+def register_models(register: Callable[[ModelSpec], None], configs: Sequence[ModelFile]) -> None:
+    for config in configs:
+        register(build_spec(config))
+
+
+@hookimpl
+def load_model(spec: ModelSpec) -> Pipeline:
+    from videoapi_stablediffusion.pipeline import load
+
+    return load(**spec.settings)
+
+
+def build_spec(config: ModelFile) -> ModelSpec:
+    """The spec of one model file, from the headers of its weights.
+
+    Raises ConfigurationError for a file that is missing, damaged, of the wrong kind, or that the library would ignore.
+    """
+    options = Options(config=config)
+    paths = _find_paths(config, options)
+    tensors = {name: _read(config, options, name, path) for name, path in paths.items()}
+    variant = _find_variant(config, options, "diffusion_model_path", tensors["diffusion_model_path"])
+    _check_parts(options, variant, tensors)
+    two_models = "high_noise_diffusion_model_path" in tensors
+    context = {**CONTEXT_DEFAULTS, **options.all(CONTEXT)}
+    if "n_threads" not in context and (threads := config.get("threads", int, 0)):
+        context["n_threads"] = threads
+    loras = _find_loras(options)
+    params = build_params(variant, options.all(REQUEST), sorted(loras), two_models=two_models)
+    return ModelSpec(
+        name=config.name,
+        description=f"{variant.name} through stable-diffusion.cpp",
+        modes=variant.modes,
+        defaults=variant.defaults,
+        limits=LIMITS,
+        size_multiple=variant.size_multiple,
+        frame_grid=FRAME_GRID,
+        params=params,
+        interruptible=False,
+        settings={
+            "variant": variant.name,
+            "paths": {name: str(path) for name, path in paths.items()},
+            "context": context,
+            "loras": loras,
+            "weights": {name: weigh(part, context.get("wtype")) for name, part in tensors.items()},
+        },
+    )
+
+
+def _find_paths(config: ModelFile, options: Options) -> dict[str, Path]:
+    """The files that the model is made of, by the library's name for each."""
+    # LocalAI's flag for a file that holds the diffusion model alone; the library makes videos from no other.
+    config.option("diffusion_model", "")
+    main = config.get("parameters.model", str, "")
+    path = config.path.parent / Path(main).expanduser() if main else options.path("diffusion_model_path")
+    if path is None:
+        raise config.error("parameters.model", "must name the diffusion model's file")
+    named = {name: options.path(name) for name in FILES}
+    return {"diffusion_model_path": path} | {name: path for name, path in named.items() if path is not None}
+
+
+def _read(config: ModelFile, options: Options, name: str, path: Path) -> Tensors:
+    try:
+        return read_header(path)
+    except BadWeights as error:
+        raise _blame(config, options, name, f"{path.name} {error}") from error
+
+
+def _find_variant(config: ModelFile, options: Options, name: str, tensors: Tensors) -> Variant:
+    try:
+        return find_variant(tensors)
+    except BadWeights as error:
+        raise _blame(config, options, name, str(error)) from error
+
+
+def _blame(config: ModelFile, options: Options, name: str, problem: str) -> Exception:
+    main = name == "diffusion_model_path" and options.get(name, str) is None
+    return config.error("parameters.model", problem) if main else options.error(name, problem)
+
+
+def _check_parts(options: Options, variant: Variant, tensors: Mapping[str, Tensors]) -> None:
+    """Every part of the right kind, and every one there that the library would go without in silence."""
+    for name, check in CHECKS.items():
+        if name in tensors:
+            try:
+                check(tensors[name], variant)
+            except BadWeights as error:
+                raise options.error(name, str(error)) from error
+    if "vae_path" not in tensors and "taesd_path" not in tensors:
+        raise options.error("vae_path", "is needed: the autoencoder, or a tiny one under taesd_path")
+    if variant.needs_clip_vision and "clip_vision_path" not in tensors:
+        raise options.error("clip_vision_path", f"is needed: {variant.name} sees its images through clip_vision_h")
+    ignores_prompts = options.get("without_text_encoder", bool)
+    if "t5xxl_path" not in tensors and not ignores_prompts:
+        raise options.error("t5xxl_path", "is needed: without umt5-xxl the library ignores every prompt")
+    other = tensors.get("high_noise_diffusion_model_path")
+    if other is not None:
+        half = _find_variant(options.config, options, "high_noise_diffusion_model_path", other)
+        if half != variant:
+            raise options.error(
+                "high_noise_diffusion_model_path", f"is {half.name}, and the other half is {variant.name}"
+            )
+
+
+def _find_loras(options: Options) -> dict[str, str]:
+    """The files of the operator's LoRA folder by name."""
+    folder = options.path("lora_dir")
+    if folder is None:
+        return {}
+    if not folder.is_dir():
+        raise options.error("lora_dir", f"is not a folder: {folder.name}")
+    found = (path for path in sorted(folder.iterdir()) if path.suffix in LORA_SUFFIXES)
+    return {path.stem: str(path) for path in found}

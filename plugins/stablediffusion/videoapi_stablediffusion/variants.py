@@ -1,0 +1,114 @@
+"""Which Wan a diffusion model is, and what follows from it.
+
+The library decides by the names and shapes in the file (stable-diffusion.cpp, src/model.cpp `get_sd_version` and
+src/wan.hpp `WanRunner`) and uses or ignores images accordingly, without a word. The same rules here let the spec say it
+before anything is loaded; `Context` compares the result with what the library logs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from videoapi import Defaults, Mode
+from videoapi_stablediffusion.headers import BadWeights, Tensor
+
+BLOCK = re.compile(r"(?:^|\.)(vace_)?blocks\.(\d+)\.")
+# Values of `patch_embedding.weight` over its patch of four: channels in times width.
+TI2V_5B, I2V_A14B = 48 * 3072, 36 * 5120
+
+TEXT: frozenset[Mode] = frozenset({"text"})
+FRAMES: frozenset[Mode] = frozenset({"first_frame", "first_and_last_frame"})
+
+# 16 frames a second are what Wan was trained on, 24 for TI2V-5B. The guidance is that of Wan's own configurations.
+WAN_2_1 = Defaults(width=832, height=480, num_frames=33, fps=16, num_inference_steps=20, guidance_scale=6.0)
+A14B = Defaults(width=832, height=480, num_frames=33, fps=16, num_inference_steps=20, guidance_scale=3.5)
+TI2V = Defaults(width=832, height=480, num_frames=49, fps=24, num_inference_steps=20, guidance_scale=5.0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Variant:
+    """One kind of Wan."""
+
+    name: str
+    """As the library's log has it."""
+    modes: frozenset[Mode]
+    blocks: int
+    defaults: Defaults = WAN_2_1
+    latent_channels: int = 16
+    """Of the autoencoder that belongs to it."""
+    size_multiple: int = 16
+    needs_clip_vision: bool = False
+    takes_control_frames: bool = False
+
+
+VARIANTS = {
+    variant.name: variant
+    for variant in (
+        Variant(name="Wan2.1-T2V-1.3B", modes=TEXT, blocks=30),
+        Variant(name="Wan2.1-I2V-1.3B", modes=FRAMES, blocks=30, needs_clip_vision=True),
+        Variant(
+            name="Wan2.1-VACE-1.3B",
+            modes=frozenset({"text", "first_frame", "clip"}),
+            blocks=30,
+            takes_control_frames=True,
+        ),
+        Variant(
+            name="Wan2.2-TI2V-5B",
+            modes=frozenset({"text", "first_frame"}),
+            blocks=30,
+            defaults=TI2V,
+            latent_channels=48,
+            size_multiple=32,
+        ),
+        Variant(name="Wan2.x-T2V-14B", modes=TEXT, blocks=40),
+        Variant(
+            name="Wan2.x-VACE-14B",
+            modes=frozenset({"text", "first_frame", "clip"}),
+            blocks=40,
+            takes_control_frames=True,
+        ),
+        Variant(name="Wan2.1-I2V-14B", modes=FRAMES, blocks=40, needs_clip_vision=True),
+        Variant(
+            name="Wan2.1-FLF2V-14B",
+            modes=frozenset({"first_and_last_frame"}),
+            blocks=40,
+            needs_clip_vision=True,
+        ),
+        Variant(name="Wan2.2-I2V-14B", modes=FRAMES, blocks=40, defaults=A14B),
+    )
+}
+
+
+def find_variant(tensors: Mapping[str, Tensor]) -> Variant:
+    """The variant of a diffusion model's file. Raises BadWeights for one that the library would choke on."""
+    if not any(name.endswith("blocks.0.cross_attn.norm_k.weight") for name in tensors):
+        raise BadWeights("is no Wan diffusion model, which is all that this library makes videos with")
+    blocks, vace = 0, False
+    for name in tensors:
+        match = BLOCK.search(name)
+        if match and match[1]:
+            vace = True
+        elif match:
+            blocks = max(blocks, int(match[2]) + 1)
+    if blocks not in (30, 40):
+        raise BadWeights(f"has {blocks} blocks; a Wan model has 30 (1.3B, 5B) or 40 (14B)")
+    return VARIANTS[_name(tensors, blocks, vace=vace)]
+
+
+def _name(tensors: Mapping[str, Tensor], blocks: int, *, vace: bool) -> str:
+    patch = next((tensor for name, tensor in tensors.items() if name.endswith("patch_embedding.weight")), None)
+    if patch is None:
+        raise BadWeights("has no patch embedding")
+    width = patch.size // 4
+    has_image_embedding = any("img_emb" in name for name in tensors)
+    if blocks == 30:
+        if width == TI2V_5B and not has_image_embedding:
+            return "Wan2.2-TI2V-5B"
+        return "Wan2.1-VACE-1.3B" if vace else "Wan2.1-I2V-1.3B" if has_image_embedding else "Wan2.1-T2V-1.3B"
+    if has_image_embedding:
+        return "Wan2.1-FLF2V-14B" if any("img_emb.emb_pos" in name for name in tensors) else "Wan2.1-I2V-14B"
+    if width == I2V_A14B:
+        return "Wan2.2-I2V-14B"
+    return "Wan2.x-VACE-14B" if vace else "Wan2.x-T2V-14B"
