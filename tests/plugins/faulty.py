@@ -1,6 +1,7 @@
 """A backend whose models fail in every way that a model can. Its frames cost nothing, so the tests are fast."""
 
 import ctypes
+import logging
 import os
 import signal
 import time
@@ -24,6 +25,9 @@ KINDS = (
     "greedy",
     "grainy",
     "noisy",
+    "abort",
+    "chatty",
+    "parrot",
     "load-slow",
     "load-error",
     "load-crash",
@@ -52,7 +56,10 @@ def load_model(spec):
         raise videoapi.ModelError("The weights are missing.")
     if kind == "load-slow":
         time.sleep(30)
+    if kind == "parrot":
+        print("the parrot wakes up")
     if kind == "load-crash":
+        os.write(2, b"cannot map /secret/path/weights.bin\n")
         os.abort()
     return FaultyPipeline(kind)
 
@@ -64,6 +71,9 @@ class FaultyPipeline:
     def generate(self, request, progress):
         import numpy as np
 
+        if self.kind == "parrot":
+            print(request.prompt, end=" ")
+            ctypes.CDLL(None).printf(b"in C")
         progress.phase("denoising")
         steps = request.num_inference_steps
         for step in range(steps):
@@ -113,3 +123,11 @@ def fail(kind):
         raise videoapi.ModelError("The numbers do not add up.")
     if kind == "noisy":
         print("x" * 200_000)
+    if kind == "abort":
+        logging.getLogger("faulty").error("the layers do not match")
+        # As a library in C does, past Python's own stderr.
+        os.write(2, b"/secret/path/wan.hpp:2198: invalid num_layers(10) of wan\n")
+        os.abort()
+    if kind == "chatty":
+        for number in range(50_000):
+            os.write(1, b"%05d %s\n" % (number, b"x" * 94))

@@ -12,6 +12,7 @@ from videoapi.exceptions import Cancelled, InvalidRequest, VideoAPIError
 from videoapi.models.queryset import UNFINISHED, GenerationQuerySet, State
 
 BY_CLIENT = "Cancelled by the client."
+LOG_LENGTH = 16 * 2**10
 
 
 class Generation(models.Model):
@@ -60,6 +61,7 @@ class Generation(models.Model):
     error_code = models.CharField(max_length=40, blank=True)
     error_message = models.TextField(blank=True)
     error_field = models.CharField(max_length=40, blank=True)
+    log = models.TextField(blank=True, help_text="What the model's process printed during the job.")
 
     objects: ClassVar[models.Manager[Generation]] = GenerationQuerySet.as_manager()
 
@@ -113,7 +115,9 @@ class Generation(models.Model):
             self._mine(), phase=_storable(phase, 20), step=step, total_steps=total_steps, heartbeat_at=timezone.now()
         )
 
-    def complete(self, *, video: str, thumbnail: str, timings: dict[str, float], file_size: int = 0) -> bool:
+    def complete(
+        self, *, video: str, thumbnail: str, timings: dict[str, float], file_size: int = 0, log: str = ""
+    ) -> bool:
         """Also True when it has been completed with that video before: an answer of the database can get lost."""
         completed = self._change(
             self._mine(),
@@ -123,13 +127,14 @@ class Generation(models.Model):
             thumbnail=thumbnail,
             file_size=file_size,
             timings=timings,
+            log=_storable(log, LOG_LENGTH),
             finished_at=timezone.now(),
         )
         return completed or type(self).objects.filter(pk=self.pk, state=State.COMPLETED, video=video).exists()
 
-    def fail(self, error: VideoAPIError) -> bool:
+    def fail(self, error: VideoAPIError, log: str = "") -> bool:
         """End with an error; one that is Cancelled ends it as cancelled."""
-        return self._change(self._mine(), **_ending(error))
+        return self._change(self._mine(), log=_storable(log, LOG_LENGTH), **_ending(error))
 
     def expire(self) -> bool:
         """A completed one is no longer served. Its files are still named: `forget_results` says that they are gone."""
