@@ -168,6 +168,16 @@ def test_a_model_that_prints_without_end_is_not_held_up(start: Any, tmp_path: Pa
     assert process.output.text().splitlines()[-1].startswith("49999 x")
 
 
+def test_a_model_that_cannot_be_stopped_is_killed_at_a_cancel_without_being_asked(start: Any, tmp_path: Path) -> None:
+    process = start("stubborn")
+    process.load(Listener(), PATIENCE)
+    started = time.monotonic()
+    with pytest.raises(Cancelled, match="by force"):
+        process.generate(job(tmp_path, steps=300), Listener(cancel_at="silence"), Patience(in_all=60, after_cancel=0))
+    assert time.monotonic() - started < 2
+    assert not process.is_alive
+
+
 def test_a_plugins_refusal_keeps_its_field(start: Any, tmp_path: Path) -> None:
     process = start("refuse")
     process.load(Listener(), PATIENCE)

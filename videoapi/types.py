@@ -97,6 +97,9 @@ class ModelSpec:
     """A request off the grid is generated at the next count up and trimmed by the kernel."""
     unsupported: frozenset[str] = frozenset()
     """Request fields that the model cannot honour, by their HTTP names: sending one is a 400."""
+    interruptible: bool = True
+    """False: generate cannot be stopped between two steps. A cancel then ends the model's process at once; the next
+    request loads it again."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The plugin's own facts for `load_model`; the kernel does not read them."""
 

@@ -68,6 +68,22 @@ def test_what_a_model_printed_is_for_the_operator_alone(faulty_server: Server) -
         assert "the parrot wakes up" not in faulty_server.get(path).body.decode()
 
 
+def test_a_cancel_ends_a_model_that_cannot_be_stopped_at_once_and_the_next_request_works(
+    tmp_path: Path, faulty_plugins: Path
+) -> None:
+    with Server(tmp_path, faulty_plugins, VIDEOAPI_PRELOAD="faulty-stubborn", VIDEOAPI_CANCEL_SECONDS="600") as server:
+        request = {"model": "faulty-stubborn", "prompt": "anything", "step": 200}
+        path = f"/video/{server.post(request, Prefer='respond-async').json['id']}"
+        server.wait_until(lambda: server.get(path).json["phase"] == "denoising", "the denoising")
+        started = time.monotonic()
+        server.delete(path)
+        ended = server.wait_for(path, "cancelled", "failed", "completed")
+        assert time.monotonic() - started < 3
+        assert (ended["status"], ended["error"]["code"]) == ("cancelled", "cancelled")
+        assert ended["error"]["message"] == "Cancelled; the model's process was ended by force."
+        assert server.post({**request, "step": 1}).status == 200
+
+
 def test_a_model_process_killed_from_outside_is_a_500_and_the_server_goes_on(faulty_server: Server) -> None:
     answers = []
     request = {"model": "faulty-slow", "prompt": "anything", "step": 50}

@@ -28,6 +28,7 @@ KINDS = (
     "abort",
     "chatty",
     "parrot",
+    "stubborn",
     "load-slow",
     "load-error",
     "load-crash",
@@ -45,6 +46,7 @@ def register_models(register, configs):
                 limits=videoapi.Limits(max_frames=1000),
                 frame_grid=videoapi.FrameGrid(step=4, offset=1),
                 size_multiple=16,
+                interruptible=kind != "stubborn",
             )
         )
 
@@ -77,9 +79,9 @@ class FaultyPipeline:
         progress.phase("denoising")
         steps = request.num_inference_steps
         for step in range(steps):
-            if self.kind in ("slow", "deaf"):
+            if self.kind in ("slow", "deaf", "stubborn"):
                 time.sleep(0.1)
-            if self.kind == "deaf":
+            if self.kind in ("deaf", "stubborn"):
                 continue
             if self.kind == "greedy" and steps > 1:
                 bytearray(2**60)

@@ -38,6 +38,7 @@ class Patience:
     silent: float = float("inf")
     """Without a new phase or step."""
     after_cancel: float = 10.0
+    """0 for a model that cannot be stopped: it is not even asked to."""
 
 
 class ModelProcess:
@@ -140,11 +141,12 @@ class ModelProcess:
                 heard = now
             if unwanted and kill_at == float("inf"):
                 kill_at = now + patience.after_cancel
-                self._send({"kind": "cancel"})
-            if now > kill_at:
-                logger.warning("model %s did not heed a cancel for %.0f s: killed", self.model, patience.after_cancel)
+                if patience.after_cancel:
+                    self._send({"kind": "cancel"})
+            if now >= kill_at:
+                logger.warning("model %s is killed, %.0f s after a cancel", self.model, patience.after_cancel)
                 self.kill()
-                raise Cancelled("Cancelled by force; the model did not stop by itself.")
+                raise Cancelled("Cancelled; the model's process was ended by force.")
             if now > deadline:
                 self.kill()
                 raise TimedOut(f"{what} took longer than {patience.in_all:.0f} seconds.")

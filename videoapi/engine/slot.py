@@ -176,7 +176,7 @@ class Slot:
         if not process.is_loaded:
             monitor.enter("loading")
         conf, spec = self._conf, get_catalog().find(generation.model).spec
-        after_cancel = conf.cancel_seconds
+        after_cancel = conf.cancel_seconds if spec.interruptible else 0.0
         process.load(monitor, Patience(in_all=conf.load_seconds, after_cancel=after_cancel))
         loading = time.monotonic() - started
         output = folder / "video.mp4"
