@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from tests import generations
@@ -49,6 +51,23 @@ def test_a_failed_generation_shows_why(admin_client: Client) -> None:
     html = page(admin_client, f"generation/{pk}/change/")
     assert "model_error: The numbers do not add up." in html
     assert "<video" not in html
+
+
+def test_what_a_model_printed_is_shown_with_its_generation_and_read_for_that_alone(
+    admin_client: Client, slot: Slot
+) -> None:
+    spoke, silent = generations.make("faulty-parrot", prompt="<b>bold</b>"), generations.make("faulty-good")
+    for row in (spoke, silent):
+        slot.run_next(row.model)
+    html = page(admin_client, f"generation/{spoke.pk}/change/")
+    assert "the parrot wakes up\n&lt;b&gt;bold&lt;/b&gt; in C</pre>" in html
+    assert "<pre" not in page(admin_client, f"generation/{silent.pk}/change/")
+    with CaptureQueriesContext(connection) as queries:
+        assert "the parrot" not in page(admin_client, "generation/")
+        assert len(admin_client.get("/video").json()["data"]) == 2
+    read = [query["sql"] for query in queries if 'FROM "videoapi_generation"' in query["sql"]]
+    assert read
+    assert not [sql for sql in read if '"log"' in sql]
 
 
 def test_a_completed_generation_shows_player_parameters_and_timings(admin_client: Client) -> None:

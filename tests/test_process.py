@@ -14,7 +14,6 @@ import pytest
 
 from tests.server import find_processes
 from tests.videos import read
-from videoapi.engine.model_process import hide_paths
 from videoapi.engine.process import Message, ModelProcess, Patience
 from videoapi.exceptions import Cancelled, InvalidRequest, ModelCrashed, ModelError, TimedOut
 
@@ -151,8 +150,32 @@ def test_a_model_without_memory_says_what_to_lower_and_makes_the_next_one(start:
 def test_a_model_that_cannot_be_loaded_says_why(start: Any) -> None:
     with pytest.raises(ModelError, match="The weights are missing"):
         start("load-error").load(Listener(), PATIENCE)
-    with pytest.raises(ModelCrashed, match="SIGABRT"):
+    with pytest.raises(ModelCrashed, match=r"SIGABRT\. Its last words: cannot map weights\.bin$"):
         start("load-crash").load(Listener(), PATIENCE)
+
+
+def test_a_crash_without_a_word_says_how_it_ended_alone(start: Any, tmp_path: Path) -> None:
+    process = start("segfault")
+    process.load(Listener(), PATIENCE)
+    with pytest.raises(ModelCrashed, match=r"was ended by SIGSEGV\.$"):
+        process.generate(job(tmp_path), Listener(), PATIENCE)
+
+
+def test_a_model_that_prints_without_end_is_not_held_up(start: Any, tmp_path: Path) -> None:
+    process = start("chatty")
+    process.load(Listener(), PATIENCE)
+    assert process.generate(job(tmp_path), Listener(), PATIENCE)
+    assert process.output.text().splitlines()[-1].startswith("49999 x")
+
+
+def test_a_model_that_cannot_be_stopped_is_killed_at_a_cancel_without_being_asked(start: Any, tmp_path: Path) -> None:
+    process = start("stubborn")
+    process.load(Listener(), PATIENCE)
+    started = time.monotonic()
+    with pytest.raises(Cancelled, match="by force"):
+        process.generate(job(tmp_path, steps=300), Listener(cancel_at="silence"), Patience(in_all=60, after_cancel=0))
+    assert time.monotonic() - started < 2
+    assert not process.is_alive
 
 
 def test_a_plugins_refusal_keeps_its_field(start: Any, tmp_path: Path) -> None:
@@ -194,16 +217,3 @@ def test_the_process_dies_with_the_one_that_started_it(tmp_path: Path) -> None:
     while find_processes(marker) and time.monotonic() < end:
         time.sleep(0.05)
     assert find_processes(marker) == []
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("cannot open /srv/models/wan/vae.safetensors: no such file", "cannot open vae.safetensors: no such file"),
-        ("see https://example.org/a/b and 3/4 of a/b", "see https://example.org/a/b and 3/4 of a/b"),
-        ("'/home/me/x/' is a folder", "'' is a folder"),
-        ("nothing", "nothing"),
-    ],
-)
-def test_a_models_words_name_no_folders_of_the_server(text: str, expected: str) -> None:
-    assert hide_paths(text) == expected

@@ -16,6 +16,7 @@ from videoapi.engine import forecast
 from videoapi.engine.tasks import queue_name
 from videoapi.exceptions import InvalidRequest, ModelError
 from videoapi.models import Generation, State
+from videoapi.models.generation import LOG_LENGTH
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("faulty")]
 
@@ -89,10 +90,11 @@ def test_a_plugins_words_are_stored_whatever_they_are(configure: Any) -> None:
     row = Generation.objects.claim_next("faulty-good", "host:1/0")
     assert row is not None
     assert row.report("a phase that is much too long for the column", 1, 4)
-    assert row.fail(InvalidRequest("f" * 90, "no \x00 such \ud800 thing"))
+    assert row.fail(InvalidRequest("f" * 90, "no \x00 such \ud800 thing"), log="a\0 \ud800" + "b" * 20_000)
     stored = Generation.objects.get()
     assert (stored.phase, stored.error_field) == ("", "f" * 40)
     assert stored.error_message == "no  such \\ud800 thing"
+    assert stored.log == "a \\ud800" + "b" * (LOG_LENGTH - 8)
 
 
 def test_a_client_who_asks_again_and_again_keeps_nobody_waiting(configure: Any) -> None:

@@ -110,6 +110,29 @@ def test_a_running_generation_is_cancelled_at_its_next_step(slot: Slot) -> None:
     assert stored_files() == []
 
 
+@pytest.mark.parametrize("phase", ["loading", "denoising"])
+def test_a_model_that_cannot_be_stopped_is_ended_at_once_by_a_cancel(
+    slot: Slot, monkeypatch: pytest.MonkeyPatch, configure: Callable[..., Any], phase: str
+) -> None:
+    monkeypatch.setattr(slot, "_conf", configure(cancel_seconds=600))
+    if phase == "denoising":
+        slot.preload("faulty-stubborn")
+    generation = generations.make("faulty-stubborn", num_inference_steps=200)
+    thread = in_thread(lambda: slot.run_next(generation.model))
+    until(lambda: Generation.objects.get(pk=generation.pk).phase == phase)
+    started = time.monotonic()
+    Generation.objects.get(pk=generation.pk).request_cancel()
+    thread.join(20)
+    assert time.monotonic() - started < 2
+    generation.refresh_from_db()
+    assert (generation.state, generation.error_code) == (State.CANCELLED, "cancelled")
+    assert slot.describe() is None
+    after = generations.make("faulty-stubborn", num_inference_steps=1)
+    slot.run_next(after.model)
+    after.refresh_from_db()
+    assert after.state == State.COMPLETED
+
+
 def test_a_worker_that_must_stop_hands_the_generation_back_without_counting_the_attempt(
     slot: Slot, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,6 +53,14 @@ class GenerationAdmin(ReadOnlyAdmin):
         ("Worker", {"fields": ("worker", "attempt", "heartbeat_at", "cancel_requested")}),
     )
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Generation]:
+        """Without the logs: they are long, and only the page of one generation shows one."""
+        return super().get_queryset(request).defer("log")
+
+    def get_fieldsets(self, request: HttpRequest, obj: Generation | None = None) -> Any:
+        log = [("Log", {"fields": ("printed",), "classes": ("collapse",)})] if obj is not None and obj.log else []
+        return [*super().get_fieldsets(request, obj), *log]
+
     class Media:
         js = ("videoapi/live.js",)
 
@@ -120,6 +128,10 @@ class GenerationAdmin(ReadOnlyAdmin):
             return "–"
         field = f" ({row.error_field})" if row.error_field else ""
         return f"{row.error_code}{field}: {row.error_message}"
+
+    @admin.display(description="printed by the model's process")
+    def printed(self, row: Generation) -> SafeString:
+        return format_html('<pre style="margin:0;white-space:pre-wrap;overflow-wrap:anywhere">{}</pre>', row.log)
 
     @admin.display(description="parameters")
     def request_fields(self, row: Generation) -> SafeString:

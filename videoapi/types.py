@@ -100,6 +100,9 @@ class ModelSpec:
     params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """The keys that the request's `params` may have, each with its JSON Schema (draft 2020-12). A `default` there is
     what a request that does not say gets."""
+    interruptible: bool = True
+    """False: generate cannot be stopped between two steps. A cancel then ends the model's process at once; the next
+    request loads it again."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The plugin's own facts for `load_model`; the kernel does not read them."""
 

@@ -26,7 +26,13 @@ from tests.server import Server
         ("short", 500, "model_error", "made 3 frames of 5"),
         ("wrong-size", 500, "model_error", "has shape (24, 64, 3)"),
         ("load-error", 500, "model_error", "The weights are missing."),
-        ("load-crash", 500, "model_crashed", "SIGABRT"),
+        ("load-crash", 500, "model_crashed", "SIGABRT. Its last words: cannot map weights.bin"),
+        (
+            "abort",
+            500,
+            "model_crashed",
+            "SIGABRT. Its last words: the layers do not match | wan.hpp:2198: invalid num_",
+        ),
         ("refuse", 400, "invalid_value", "This model has read enough of it."),
     ],
 )
@@ -51,6 +57,31 @@ def test_what_a_plugin_raised_is_in_the_log_whole(faulty_server: Server) -> None
 
 def test_a_library_that_prints_disturbs_nobody(faulty_server: Server) -> None:
     assert faulty_server.post({"model": "faulty-noisy", "prompt": "anything"}).status == 200
+
+
+def test_what_a_model_printed_is_for_the_operator_alone(faulty_server: Server) -> None:
+    request = {"model": "faulty-parrot", "prompt": "not for the list"}
+    made = faulty_server.post(request, Prefer="respond-async").json
+    assert "log" not in faulty_server.wait_for(f"/video/{made['id']}", "completed")
+    assert "the parrot wakes up" in faulty_server.log
+    for path in ("/video", f"/video/{made['id']}", f"/video/{made['id']}/events"):
+        assert "the parrot wakes up" not in faulty_server.get(path).body.decode()
+
+
+def test_a_cancel_ends_a_model_that_cannot_be_stopped_at_once_and_the_next_request_works(
+    tmp_path: Path, faulty_plugins: Path
+) -> None:
+    with Server(tmp_path, faulty_plugins, VIDEOAPI_PRELOAD="faulty-stubborn", VIDEOAPI_CANCEL_SECONDS="600") as server:
+        request = {"model": "faulty-stubborn", "prompt": "anything", "step": 200}
+        path = f"/video/{server.post(request, Prefer='respond-async').json['id']}"
+        server.wait_until(lambda: server.get(path).json["phase"] == "denoising", "the denoising")
+        started = time.monotonic()
+        server.delete(path)
+        ended = server.wait_for(path, "cancelled", "failed", "completed")
+        assert time.monotonic() - started < 3
+        assert (ended["status"], ended["error"]["code"]) == ("cancelled", "cancelled")
+        assert ended["error"]["message"] == "Cancelled; the model's process was ended by force."
+        assert server.post({**request, "step": 1}).status == 200
 
 
 def test_a_model_process_killed_from_outside_is_a_500_and_the_server_goes_on(faulty_server: Server) -> None:

@@ -1,6 +1,7 @@
 """A backend whose models fail in every way that a model can. Its frames cost nothing, so the tests are fast."""
 
 import ctypes
+import logging
 import os
 import signal
 import time
@@ -24,6 +25,10 @@ KINDS = (
     "greedy",
     "grainy",
     "noisy",
+    "abort",
+    "chatty",
+    "parrot",
+    "stubborn",
     "load-slow",
     "load-error",
     "load-crash",
@@ -48,6 +53,7 @@ def register_models(register, configs):
                 frame_grid=videoapi.FrameGrid(step=4, offset=1),
                 size_multiple=16,
                 params={"good": PARAMS, "refuse": WRONG_PARAMS}.get(kind, {}),
+                interruptible=kind != "stubborn",
             )
         )
 
@@ -59,7 +65,10 @@ def load_model(spec):
         raise videoapi.ModelError("The weights are missing.")
     if kind == "load-slow":
         time.sleep(30)
+    if kind == "parrot":
+        print("the parrot wakes up")
     if kind == "load-crash":
+        os.write(2, b"cannot map /secret/path/weights.bin\n")
         os.abort()
     return FaultyPipeline(kind)
 
@@ -71,12 +80,15 @@ class FaultyPipeline:
     def generate(self, request, progress):
         import numpy as np
 
+        if self.kind == "parrot":
+            print(request.prompt, end=" ")
+            ctypes.CDLL(None).printf(b"in C")
         progress.phase("denoising")
         steps = request.num_inference_steps
         for step in range(steps):
-            if self.kind in ("slow", "deaf"):
+            if self.kind in ("slow", "deaf", "stubborn"):
                 time.sleep(0.1)
-            if self.kind == "deaf":
+            if self.kind in ("deaf", "stubborn"):
                 continue
             if self.kind == "greedy" and steps > 1:
                 bytearray(2**60)
@@ -121,3 +133,11 @@ def fail(kind):
         raise videoapi.ModelError("The numbers do not add up.")
     if kind == "noisy":
         print("x" * 200_000)
+    if kind == "abort":
+        logging.getLogger("faulty").error("the layers do not match")
+        # As a library in C does, past Python's own stderr.
+        os.write(2, b"/secret/path/wan.hpp:2198: invalid num_layers(10) of wan\n")
+        os.abort()
+    if kind == "chatty":
+        for number in range(50_000):
+            os.write(1, b"%05d %s\n" % (number, b"x" * 94))

@@ -28,7 +28,7 @@ def list_generations(query: Mapping[str, str]) -> dict[str, Any]:
             raise InvalidRequest(name, f"Unknown parameter; there are {', '.join(PARAMETERS)}.")
     limit = _read_limit(query.get("limit", str(DEFAULT_LIMIT)))
     ascending = _choose(query, "order", ("desc", "asc")) == "asc"
-    rows = Generation.objects.order_by(*(("created_at", "pk") if ascending else ("-created_at", "-pk")))
+    rows = Generation.objects.defer("log").order_by(*(("created_at", "pk") if ascending else ("-created_at", "-pk")))
     if "status" in query:
         rows = rows.filter(state=_choose(query, "status", tuple(State.values)))
     if "model" in query:

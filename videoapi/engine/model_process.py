@@ -9,7 +9,6 @@ import json
 import logging
 import os
 import queue
-import re
 import sys
 import threading
 import time
@@ -23,6 +22,7 @@ from PIL import Image
 
 from videoapi.catalog import load_catalog
 from videoapi.encoding import Encoder, VideoFormat, find_ffmpeg, trim, write_thumbnail
+from videoapi.engine.output import LOG_FORMAT, hide_paths
 from videoapi.engine.parent import die_with_parent
 from videoapi.engine.process import PREVIEW
 from videoapi.exceptions import Cancelled, InvalidRequest, ModelError, OutOfMemory, VideoAPIError
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-ABSOLUTE_PATH = re.compile(r"(?<![\w:/.])/(?:[^\s/'\":,]+/)+([^\s/'\":,]*)")
 # Seconds that a plugin's `close` may take once the worker has hung up.
 CLOSE_SECONDS = 3.0
 # The least time between two previews, in seconds.
@@ -167,16 +166,9 @@ def _send_error(channel: Channel, error: Exception) -> None:
     channel.send(kind="error", code=error.code, message=hide_paths(error.message), field=field)
 
 
-def hide_paths(text: str) -> str:
-    """The text with absolute paths cut down to their last part; addresses with a scheme stay whole."""
-    return ABSOLUTE_PATH.sub(lambda match: match[1], text)
-
-
 def main(descriptor: int, plugin: str, model: str, models_dir: Path, level: int) -> None:
     die_with_parent()
-    logging.basicConfig(
-        level=level, format=f"%(asctime)s model   %(levelname)-7s [{model}] %(message)s", stream=sys.stderr
-    )
+    logging.basicConfig(level=level, format=LOG_FORMAT.format(model=model), stream=sys.stderr)
     channel = Channel(Connection(descriptor))
     try:
         pipeline = load_catalog(models_dir, only=plugin).load_model(model)

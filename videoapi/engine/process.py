@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from videoapi.engine.output import Output
 from videoapi.exceptions import Cancelled, InvalidRequest, ModelCrashed, ModelError, TimedOut, VideoAPIError
 
 logger = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class Patience:
     silent: float = float("inf")
     """Without a new phase or step."""
     after_cancel: float = 10.0
+    """0 for a model that cannot be stopped: it is not even asked to."""
 
 
 class ModelProcess:
@@ -51,13 +53,21 @@ class ModelProcess:
         self._connection, theirs = multiprocessing.Pipe()
         level = str(logging.getLogger().getEffectiveLevel())
         arguments = (str(theirs.fileno()), plugin, model, str(models_dir), level)
-        command = [sys.executable, "-m", "videoapi.engine.model_process", *arguments]
+        # Unbuffered, C's stdout too: what a job prints is not left for the next one's log, nor lost in a crash.
+        command = [sys.executable, "-u", "-m", "videoapi.engine.model_process", *arguments]
         # Its own process group: a Ctrl-C in the terminal is for the supervisor, which stops everything in order.
-        # What a library prints goes to the log.
         self._process = subprocess.Popen(
-            command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=2, process_group=0
+            command,
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            bufsize=0,
+            process_group=0,
         )
         theirs.close()
+        assert self._process.stdout is not None
+        self.output = Output(self._process.stdout)
 
     @property
     def pid(self) -> int:
@@ -131,11 +141,12 @@ class ModelProcess:
                 heard = now
             if unwanted and kill_at == float("inf"):
                 kill_at = now + patience.after_cancel
-                self._send({"kind": "cancel"})
-            if now > kill_at:
-                logger.warning("model %s did not heed a cancel for %.0f s: killed", self.model, patience.after_cancel)
+                if patience.after_cancel:
+                    self._send({"kind": "cancel"})
+            if now >= kill_at:
+                logger.warning("model %s is killed, %.0f s after a cancel", self.model, patience.after_cancel)
                 self.kill()
-                raise Cancelled("Cancelled by force; the model did not stop by itself.")
+                raise Cancelled("Cancelled; the model's process was ended by force.")
             if now > deadline:
                 self.kill()
                 raise TimedOut(f"{what} took longer than {patience.in_all:.0f} seconds.")
@@ -161,16 +172,21 @@ class ModelProcess:
 
     def _crashed(self) -> ModelCrashed:
         try:
-            status = self._process.wait(CLOSE_SECONDS)
+            end = _describe(self._process.wait(CLOSE_SECONDS))
         except subprocess.TimeoutExpired:
-            return ModelCrashed("The model's process closed its connection.")
+            end = "The model's process closed its connection."
         finally:
             self.kill()
-        if status >= 0:
-            return ModelCrashed(f"The model's process ended with status {status}.")
-        name = signal.Signals(-status).name
-        hint = " It may have run out of memory." if name == "SIGKILL" else ""
-        return ModelCrashed(f"The model's process was ended by {name}.{hint}")
+        words = self.output.last_words()
+        return ModelCrashed(f"{end} Its last words: {words}" if words else end)
+
+
+def _describe(status: int) -> str:
+    if status >= 0:
+        return f"The model's process ended with status {status}."
+    name = signal.Signals(-status).name
+    hint = " It may have run out of memory." if name == "SIGKILL" else ""
+    return f"The model's process was ended by {name}.{hint}"
 
 
 def _error_from(message: Message) -> VideoAPIError:

@@ -18,7 +18,7 @@ BATCH = 100
 
 def find_expired(conf: Conf) -> Iterator[Generation]:
     """Completed generations whose files are too old or, counted from the newest, beyond the bytes that are kept."""
-    rows = Generation.objects.completed()
+    rows = Generation.objects.completed().defer("log")
     oldest = timezone.now() - timedelta(days=conf.keep_days)
     if conf.keep_days:
         yield from rows.filter(finished_at__lt=oldest).iterator()

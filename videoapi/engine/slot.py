@@ -85,6 +85,9 @@ class Slot:
         if generation is None:
             return
         self.running = generation
+        if self._process is not None:
+            # From here on its output is this generation's log; a process that is started for it begins with none.
+            self._process.output.clear()
         try:
             self._generate_in_scratch(generation)
         except HandedBack:
@@ -147,8 +150,13 @@ class Slot:
         return False
 
     def _fail(self, generation: Generation, error: VideoAPIError) -> None:
-        if outlast(lambda: generation.fail(error), OUTAGE_SECONDS):
+        log = self._log()
+        if outlast(lambda: generation.fail(error, log), OUTAGE_SECONDS):
             delete_unpublished(generation)
+
+    def _log(self) -> str:
+        """What the process has printed for the running generation."""
+        return self._process.output.text() if self._process is not None else ""
 
     def _generate_in_scratch(self, generation: Generation) -> None:
         """In a folder of its own, which is gone before another worker can have the generation."""
@@ -167,23 +175,22 @@ class Slot:
         process = self._open(generation.model)
         if not process.is_loaded:
             monitor.enter("loading")
-        conf = self._conf
-        process.load(monitor, Patience(in_all=conf.load_seconds, after_cancel=conf.cancel_seconds))
+        conf, spec = self._conf, get_catalog().find(generation.model).spec
+        after_cancel = conf.cancel_seconds if spec.interruptible else 0.0
+        process.load(monitor, Patience(in_all=conf.load_seconds, after_cancel=after_cancel))
         loading = time.monotonic() - started
         output = folder / "video.mp4"
         video = VideoFormat(
             width=generation.width, height=generation.height, num_frames=generation.num_frames, fps=generation.fps
         )
         patience = Patience(
-            in_all=get_catalog().find(generation.model).spec.limits.max_runtime or conf.run_seconds,
-            silent=conf.stall_seconds,
-            after_cancel=conf.cancel_seconds,
+            in_all=spec.limits.max_runtime or conf.run_seconds, silent=conf.stall_seconds, after_cancel=after_cancel
         )
         done = process.generate(self._job(generation, folder, output, video), monitor, patience)
         timings = {"loading": round(loading, 4), **done["timings"]}
         if not monitor.enter("storing"):
             raise Cancelled("Cancelled by the client.")
-        if publish(generation, output, video, timings, OUTAGE_SECONDS):
+        if publish(generation, output, video, timings, self._log(), OUTAGE_SECONDS):
             logger.info("generation %s completed in %.1f s", generation.pk, time.monotonic() - started)
 
     def _open(self, model: str) -> ModelProcess:

@@ -105,7 +105,12 @@ def delete_results(generation: Generation) -> None:
 
 
 def publish(
-    generation: Generation, file: Path, video: VideoFormat, timings: dict[str, float], outage_seconds: float
+    generation: Generation,
+    file: Path,
+    video: VideoFormat,
+    timings: dict[str, float],
+    log: str,
+    outage_seconds: float,
 ) -> bool:
     """Check the file, store it with the thumbnail beside it and complete the row.
 
@@ -128,7 +133,9 @@ def publish(
     timings["storing"] = round(time.monotonic() - started, 4)
     # When this raises, it may have been committed all the same: whoever ends the row then deletes the files.
     completed = outlast(
-        lambda: generation.complete(video=video_name, thumbnail=thumbnail_name, timings=timings, file_size=file_size),
+        lambda: generation.complete(
+            video=video_name, thumbnail=thumbnail_name, timings=timings, file_size=file_size, log=log
+        ),
         outage_seconds,
     )
     if not completed:

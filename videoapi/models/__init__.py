@@ -1,6 +1,7 @@
 """The rows."""
 
-from videoapi.models.generation import Generation, State
+from videoapi.models.generation import Generation
+from videoapi.models.queryset import State
 from videoapi.models.worker import EVERY_MODEL, Worker, slot_name
 
 __all__ = ["EVERY_MODEL", "Generation", "State", "Worker", "slot_name"]

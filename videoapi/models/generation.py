@@ -2,103 +2,17 @@
 
 from __future__ import annotations
 
-import operator
 import uuid
-from collections.abc import Iterable
-from datetime import timedelta
-from functools import reduce
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from django.db import models
-from django.db.models import F, Q
 from django.utils import timezone
 
 from videoapi.exceptions import Cancelled, InvalidRequest, VideoAPIError
-
-
-class State(models.TextChoices):
-    """OpenAI's words for a video job, and two of our own at the end."""
-
-    QUEUED = "queued"
-    IN_PROGRESS = "in_progress"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    EXPIRED = "expired"
-
+from videoapi.models.queryset import UNFINISHED, GenerationQuerySet, State
 
 BY_CLIENT = "Cancelled by the client."
-UNFINISHED = (State.QUEUED, State.IN_PROGRESS)
-
-
-class GenerationQuerySet(models.QuerySet["Generation"]):
-    def in_progress(self) -> Self:
-        return self.filter(state=State.IN_PROGRESS)
-
-    def unfinished(self) -> Self:
-        return self.filter(state__in=UNFINISHED)
-
-    def finished(self) -> Self:
-        return self.exclude(state__in=UNFINISHED)
-
-    def held_by(self, workers: Iterable[str]) -> Self:
-        """Running in a slot of one of those workers."""
-        slots = [Q(worker__startswith=f"{worker}/") for worker in workers]
-        return self.filter(reduce(operator.or_, slots), state=State.IN_PROGRESS) if slots else self.none()
-
-    def queued(self) -> Self:
-        return self.filter(state=State.QUEUED)
-
-    def completed(self) -> Self:
-        return self.filter(state=State.COMPLETED)
-
-    def with_expired_files(self) -> Self:
-        return self.filter(state=State.EXPIRED).exclude(video="")
-
-    def with_inputs(self) -> Self:
-        """Whose images are still kept."""
-        return self.exclude(start_image="", end_image="")
-
-    def stale(self, seconds: float) -> Self:
-        """Running, by a worker that has given no sign for that long."""
-        limit = timezone.now() - timedelta(seconds=seconds)
-        return self.filter(state=State.IN_PROGRESS, heartbeat_at__lt=limit)
-
-    def in_order(self) -> Self:
-        """As they are to be run."""
-        return self.order_by("-priority", "turn", "created_at", "pk")
-
-    def next_turn(self, model: str, client: str, priority: int) -> int:
-        """The place of the client's next generation among those of the model and the priority.
-
-        Start-time fair queueing (Goyal, Vin and Cheng, 1996) with every generation of equal length: a client's own
-        come one after the other, and one who has nothing queued comes in the turn after the one that is being served.
-        """
-        rows = self.filter(model=model, priority=priority)
-        served = rows.filter(started_at__isnull=False).order_by("-turn").values_list("turn", flat=True).first()
-        # Not by an order, for which a database might walk through all the past.
-        own = rows.filter(client=client, state=State.QUEUED).values_list("turn", flat=True)
-        return max(served or 0, *own, 0) + 1
-
-    def claim_next(self, model: str, worker: str) -> Generation | None:
-        """Take the model's next generation for `worker`; None when none is queued."""
-        waiting = self.filter(model=model, state=State.QUEUED, cancel_requested=False).in_order()
-        while (pk := waiting.values_list("pk", flat=True).first()) is not None:
-            if row := self.claim(str(pk), worker):
-                return row
-        return None
-
-    def claim(self, pk: str, worker: str) -> Generation | None:
-        """Take a queued generation for `worker`; None when it is not queued any more or was cancelled."""
-        now = timezone.now()
-        taken = self.filter(pk=pk, state=State.QUEUED, cancel_requested=False).update(
-            state=State.IN_PROGRESS,
-            worker=worker,
-            attempt=F("attempt") + 1,
-            started_at=now,
-            heartbeat_at=now,
-        )
-        return self.get(pk=pk) if taken else None
+LOG_LENGTH = 16 * 2**10
 
 
 class Generation(models.Model):
@@ -147,6 +61,7 @@ class Generation(models.Model):
     error_code = models.CharField(max_length=40, blank=True)
     error_message = models.TextField(blank=True)
     error_field = models.CharField(max_length=40, blank=True)
+    log = models.TextField(blank=True, help_text="What the model's process printed during the job.")
 
     objects: ClassVar[models.Manager[Generation]] = GenerationQuerySet.as_manager()
 
@@ -200,7 +115,9 @@ class Generation(models.Model):
             self._mine(), phase=_storable(phase, 20), step=step, total_steps=total_steps, heartbeat_at=timezone.now()
         )
 
-    def complete(self, *, video: str, thumbnail: str, timings: dict[str, float], file_size: int = 0) -> bool:
+    def complete(
+        self, *, video: str, thumbnail: str, timings: dict[str, float], file_size: int = 0, log: str = ""
+    ) -> bool:
         """Also True when it has been completed with that video before: an answer of the database can get lost."""
         completed = self._change(
             self._mine(),
@@ -210,13 +127,14 @@ class Generation(models.Model):
             thumbnail=thumbnail,
             file_size=file_size,
             timings=timings,
+            log=_storable(log, LOG_LENGTH),
             finished_at=timezone.now(),
         )
         return completed or type(self).objects.filter(pk=self.pk, state=State.COMPLETED, video=video).exists()
 
-    def fail(self, error: VideoAPIError) -> bool:
+    def fail(self, error: VideoAPIError, log: str = "") -> bool:
         """End with an error; one that is Cancelled ends it as cancelled."""
-        return self._change(self._mine(), **_ending(error))
+        return self._change(self._mine(), log=_storable(log, LOG_LENGTH), **_ending(error))
 
     def expire(self) -> bool:
         """A completed one is no longer served. Its files are still named: `forget_results` says that they are gone."""
