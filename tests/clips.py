@@ -94,6 +94,22 @@ def index_first(clip: bytes) -> bytes:
     return clip[:head] + bytes(moov) + clip[head:start]
 
 
+def without_durations(clip: bytes) -> bytes:
+    """The same frames in a Matroska file of no known length that has their times alone, as browsers record."""
+    buffer = io.BytesIO()
+    with (
+        av.open(io.BytesIO(clip)) as source,
+        av.open(buffer, "w", format="matroska", options={"live": "1", "default_mode": "passthrough"}) as output,
+    ):
+        stream: Any = output.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream, packet.duration = stream, 0
+                output.mux(packet)
+    # Matroska's DefaultDuration, under another name that nobody knows.
+    return buffer.getvalue().replace(b"\x23\xe3\x83", b"\x23\xe3\x84")
+
+
 def refer_to(path: Path, moov: bytes) -> bytes:
     """An mp4 of that index alone, whose samples are said to be in the file at `path`."""
     name = str(path).encode()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.clips import convert, corners, encode_clip, grey, greys, index_of, spots, turned
+from tests.clips import convert, corners, encode_clip, grey, greys, index_of, spots, turned, without_durations
 from videoapi.encoding import check_clip, read_clip
 from videoapi.inputs import fit
 
@@ -104,6 +104,14 @@ def test_a_variable_frame_rate_is_read_by_its_times(tmp_path: Path) -> None:
     late = encode_clip(greys(3), kind="mkv", times=[5000, 5125, 5250])
     assert indices(read(late, 3, 8, tmp_path)) == [0, 1, 2]
     assert check(late) == (64, 48, 3)
+
+
+def test_a_last_frame_that_does_not_say_how_long_it_is_shown_is_shown_as_long_as_the_others(tmp_path: Path) -> None:
+    clip = without_durations(encode_clip(greys(6), kind="mkv", times=[0, 50, 250, 300, 400, 625]))
+    with av.open(io.BytesIO(clip)) as source:
+        assert [packet.duration for packet in source.demux(video=0) if packet.size] == [0] * 6
+    assert check(clip, 20, 8) == (64, 48, 6)
+    assert indices(read(clip, 20, 8, tmp_path)) == [0, 1, 2, 4, 4, 5]
 
 
 def test_what_an_edit_list_leaves_out_is_left_out(tmp_path: Path) -> None:

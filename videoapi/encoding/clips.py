@@ -60,7 +60,8 @@ def check_clip(data: bytes, *, num_frames: int, fps: int, max_pixels: int) -> Cl
         raise ClipError("The clip is cut short." if container else DAMAGED)
     if not is_modest(data, container):
         raise ClipError("The clip's index is too large.")
-    first, times = None, list[Fraction]()
+    first = start = last = None
+    length = packets = 0
     deadline = _Deadline(CHECK_SECONDS)
     with _open(io.BytesIO(data), container, max_pixels, threads=1) as (source, stream):
         assert stream.time_base is not None
@@ -72,15 +73,20 @@ def check_clip(data: bytes, *, num_frames: int, fps: int, max_pixels: int) -> Cl
                 first = next(iter(packet.decode()), None)
             if packet.pts is None or packet.is_discard:
                 continue
-            times += (packet.pts * stream.time_base, (packet.pts + (packet.duration or 0)) * stream.time_base)
-            if first is not None and (packet.dts or 0) * stream.time_base - min(times) > Fraction(num_frames, fps):
+            packets += 1
+            start = packet.pts if start is None else min(start, packet.pts)
+            if last is None or packet.pts > last:
+                last, length = packet.pts, packet.duration or 0
+            if first is not None and ((packet.dts or 0) - start) * stream.time_base > Fraction(num_frames, fps):
                 break
-        if first is None or not times:
+        if first is None or start is None or last is None:
             raise ClipError("The clip has no frames.")
         width, height = shown_size(first, stream)
+        # A frame that does not say how long it is shown is shown as long as the others.
+        seconds = (last - start + (length or Fraction(last - start, max(1, packets - 1)))) * stream.time_base
     if width * height > max_pixels:
         raise _too_large(width, height, max_pixels)
-    return ClipFacts(width=width, height=height, num_frames=_count(max(times) - min(times), fps))
+    return ClipFacts(width=width, height=height, num_frames=_count(seconds, fps))
 
 
 def read_clip(
@@ -113,7 +119,7 @@ def _stretch(
     """The frames that are needed, each with the number of times that it is."""
     shown: VideoFrame | None = None
     start = at = gap = Fraction(0)
-    done = 0
+    done = seen = 0
     for frame in frames:
         time_base = frame.time_base or stream.time_base
         following = frame.pts * time_base if frame.pts is not None and time_base else at + gap
@@ -128,8 +134,8 @@ def _stretch(
             if until > done:
                 yield shown, until - done
                 done = until
-            gap = following - at
-        shown, at = frame, following
+        shown, at, seen = frame, following, seen + 1
+        gap = (at - start) / max(1, seen - 1)
         if done >= num_frames:
             return
     if shown is not None:
