@@ -104,6 +104,7 @@ VIDEOAPI = {
     "embed_metadata": env.bool("VIDEOAPI_EMBED_METADATA", default=True),
     "fetch_private": env.bool("VIDEOAPI_FETCH_PRIVATE", default=False),
     "max_body_bytes": env.int("VIDEOAPI_MAX_BODY_BYTES", default=32 * 2**20),
+    "max_clip_bytes": env.int("VIDEOAPI_MAX_CLIP_BYTES", default=100 * 2**20),
     "grace_seconds": env.float("VIDEOAPI_GRACE_SECONDS", default=30.0),
     "stale_seconds": env.float("VIDEOAPI_STALE_SECONDS", default=30.0),
 }

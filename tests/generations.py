@@ -23,6 +23,7 @@ def make(
     *,
     frames: int = 5,
     image: Image | None = None,
+    clip: bytes | None = None,
     idempotency: Idempotency | None = None,
     client: str = "",
     priority: int = 0,
@@ -44,7 +45,7 @@ def make(
         }
     )
     add_worker()
-    return submit(model, request, frames, [], idempotency=idempotency, client=client, priority=priority)
+    return submit(model, request, frames, [], clip=clip, idempotency=idempotency, client=client, priority=priority)
 
 
 def add_worker(*slots: str, name: str = "host:1") -> None:

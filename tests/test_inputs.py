@@ -18,7 +18,7 @@ from PIL import Image
 
 from tests.images import base64_of, data_uri, encode, plain
 from videoapi.exceptions import InvalidRequest
-from videoapi.inputs import InputLimits, fit, read_image
+from videoapi.inputs import InputLimits, decode_image, fit, is_cut, read_image
 from videoapi.inputs import fetch as fetch_module
 
 LIMITS = InputLimits(max_bytes=100_000, max_pixels=1_000_000, allow_private=True)
@@ -94,7 +94,7 @@ def test_whatever_a_decoder_raises_is_a_refusal(monkeypatch: pytest.MonkeyPatch)
     [
         ("=", "Neither an http"),
         ("abc", "Neither an http"),
-        ("data:image/png;base64,", "The image is empty."),
+        ("data:image/png;base64,", "The file is empty."),
         ("data:image/png,raw", "must be base64"),
         (base64_of(b"<svg xmlns='http://www.w3.org/2000/svg'/>"), "Not a whole PNG, JPEG or WEBP image."),
         (base64_of(b"%PDF-1.7"), "Not a whole"),
@@ -119,6 +119,11 @@ def test_what_is_no_image_is_refused_in_one_sentence(value: str, words: str) -> 
         read(value)
     assert error.value.field == "start_image"
     assert words in error.value.message
+
+
+def test_an_image_is_held_to_its_own_limit_where_more_was_read_for_a_clip() -> None:
+    with pytest.raises(InvalidRequest, match=r"The image is larger than 100000 bytes\."):
+        decode_image("input_reference", bytes(100_001), LIMITS)
 
 
 @pytest.mark.parametrize(
@@ -250,13 +255,11 @@ def test_loopback_is_refused_unless_allowed(hostile: str) -> None:
     [((64, 48), (64, 48), False), ((640, 480), (64, 48), False), ((200, 50), (64, 48), True), ((1, 1), (64, 48), True)],
 )
 def test_fitting_covers_and_cuts(size: tuple[int, int], target: tuple[int, int], cut: bool) -> None:
-    image, was_cut = fit(Image.new("RGB", size, "red"), *target)
-    assert (image.size, was_cut) == (target, cut)
+    assert fit(Image.new("RGB", size, "red"), *target).size == target
+    assert is_cut(size, target) == cut
 
 
 def test_fitting_cuts_at_the_middle_and_does_not_stretch() -> None:
     wide = Image.new("RGB", (300, 100), "black")
     wide.paste("white", (100, 0, 200, 100))
-    image, cut = fit(wide, 50, 50)
-    assert cut
-    assert np.asarray(image).min() > 240
+    assert np.asarray(fit(wide, 50, 50)).min() > 240

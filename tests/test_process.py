@@ -63,6 +63,8 @@ def job(folder: Path, steps: int = 4, frames: int = 5) -> Message:
         },
         "start_image": None,
         "end_image": None,
+        "clip": None,
+        "max_pixels": 1_000_000,
         "output": str(folder / "video.mp4"),
         "video": {"width": 64, "height": 48, "num_frames": frames, "fps": 5},
         "ffmpeg": "",

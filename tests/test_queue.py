@@ -36,7 +36,7 @@ def test_a_submission_that_fails_leaves_nothing(configure: Any, monkeypatch: pyt
 
     monkeypatch.setattr("videoapi.engine.submit.deliver", fail)
     with pytest.raises(OperationalError):
-        generations.make(image=Image.new("RGB", (64, 48), "red"))
+        generations.make(image=Image.new("RGB", (64, 48), "red"), clip=b"mp4")
     assert not Generation.objects.exists()
     assert stored_files() == []
 

@@ -168,11 +168,11 @@ def test_a_cancel_that_meets_a_requeue_is_not_lost(configure: Any, monkeypatch: 
     assert generation.state == State.CANCELLED
 
 
-def test_images_of_what_has_ended_are_removed(configure: Any) -> None:
+def test_images_and_clips_of_what_has_ended_are_removed(configure: Any) -> None:
     image = Image.new("RGB", (64, 48), "red")
-    cancelled, killed = (generations.make(image=image) for _ in range(2))
+    cancelled, killed = (generations.make(image=image, clip=b"mp4") for _ in range(2))
     cancel(cancelled)
-    assert stored_files() == [f"inputs/{killed.pk}-start_image.png"]
+    assert stored_files() == [f"inputs/{killed.pk}-clip", f"inputs/{killed.pk}-start_image.png"]
     row = Generation.objects.claim(str(killed.pk), "host:1/0")
     assert row is not None
     row.fail(ModelError("no"))
@@ -181,17 +181,25 @@ def test_images_of_what_has_ended_are_removed(configure: Any) -> None:
     assert not Generation.objects.with_inputs().exists()
 
 
-def test_images_of_requests_that_were_never_accepted_are_removed(configure: Any) -> None:
+def test_images_and_clips_of_requests_that_were_never_accepted_are_removed(configure: Any) -> None:
     conf = configure()
     image = Image.new("RGB", (64, 48), "red")
-    accepted, lost = (generations.make(image=image) for _ in range(2))
+    accepted, lost = (generations.make(image=image, clip=b"mp4") for _ in range(2))
     lost.delete()
     sweep(conf)
-    assert len(stored_files()) == 2
+    assert len(stored_files()) == 4
     for name in stored_files():
         os.utime(default_storage.path(name), (0, 0))
     sweep(conf)
-    assert stored_files() == [f"inputs/{accepted.pk}-start_image.png"]
+    assert stored_files() == [f"inputs/{accepted.pk}-clip", f"inputs/{accepted.pk}-start_image.png"]
+
+
+def test_a_clip_without_an_image_is_removed_too(configure: Any) -> None:
+    row = generations.make(clip=b"mp4")
+    Generation.objects.filter(pk=row.pk).update(state=State.FAILED)
+    sweep(configure())
+    assert stored_files() == []
+    assert Generation.objects.get().clip == ""
 
 
 def test_previews_of_attempts_that_do_not_run_are_removed(configure: Any) -> None:

@@ -36,6 +36,8 @@ class Conf:
     max_body_bytes: int = 32 * 2**20
     max_image_bytes: int = 20 * 2**20
     max_image_pixels: int = 40_000_000
+    """Of a clip's frames, too."""
+    max_clip_bytes: int = 100 * 2**20
     threads: int = 256
     """The web server's; all but SPARE_THREADS may wait for videos at once."""
     sync_seconds: float = 0.0

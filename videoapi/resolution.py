@@ -17,6 +17,8 @@ from videoapi.types import Mode, ModelSpec
 Data = Mapping[str, Any]
 
 MESSAGE_LENGTH = 300
+TWICE = "'start_image' is the same thing; send one of them."
+NO_END = "A clip in input_reference takes no end image."
 SIZE = re.compile(r"([1-9]\d{0,5})x([1-9]\d{0,5})", re.ASCII)
 
 
@@ -28,20 +30,64 @@ def check_supported(data: Data, spec: ModelSpec) -> None:
 
 
 def check_mode(data: Data, spec: ModelSpec) -> None:
-    """Refuse images that the model cannot honour, and text alone where it needs an image."""
+    """Refuse images that the model cannot honour, and text alone where it needs more, before anything is fetched.
+
+    Where a model takes clips, `check_reference` goes on.
+    """
+    if "input_reference" in data and "clip" in spec.modes:
+        _check_beside_reference(data, spec)
+        return
     if "input_reference" in data and "start_image" in data:
-        raise InvalidRequest("input_reference", "'start_image' is the same thing; send one of them.")
+        raise InvalidRequest("input_reference", TWICE)
     start = next((field for field in ("start_image", "input_reference") if field in data), None)
     if "end_image" in data and start is None:
         raise InvalidRequest("end_image", "An end image needs a start image.")
     mode: Mode = "first_and_last_frame" if "end_image" in data else "first_frame" if start else "text"
     if mode in spec.modes:
         return
-    takes = ", ".join(sorted(spec.modes))
-    field = "end_image" if "end_image" in data and "first_frame" in spec.modes else start or "start_image"
+    if mode == "text" and "clip" in spec.modes:
+        needed = "a clip or an image" if spec.modes & {"first_frame", "first_and_last_frame"} else "a clip"
+        raise InvalidRequest("input_reference", f"Model '{spec.name}' needs {needed} in input_reference.")
     if mode == "text":
-        raise InvalidRequest(field, f"Model '{spec.name}' needs a start image. It takes: {takes}.")
-    raise InvalidRequest(field, f"Model '{spec.name}' cannot use it. It takes: {takes}.")
+        raise InvalidRequest("start_image", f"Model '{spec.name}' needs a start image. It takes: {_takes(spec)}.")
+    raise _unusable(
+        "end_image" if "end_image" in data and "first_frame" in spec.modes else start or "start_image", spec
+    )
+
+
+def check_reference(data: Data, spec: ModelSpec, *, is_clip: bool) -> None:
+    """Refuse what does not go with the `input_reference`, once it is known to be a clip or an image."""
+    if is_clip and "clip" not in spec.modes:
+        raise InvalidRequest(
+            "input_reference", f"This is a video; model '{spec.name}' takes no clip. It takes: {_takes(spec)}."
+        )
+    if is_clip and "end_image" in data:
+        raise InvalidRequest("end_image", NO_END)
+    if is_clip:
+        return
+    if "start_image" in data:
+        raise InvalidRequest("input_reference", TWICE)
+    mode: Mode = "first_and_last_frame" if "end_image" in data else "first_frame"
+    if mode not in spec.modes:
+        raise InvalidRequest(
+            "input_reference", f"This is an image; model '{spec.name}' cannot use it. It takes: {_takes(spec)}."
+        )
+
+
+def _check_beside_reference(data: Data, spec: ModelSpec) -> None:
+    if "start_image" in data and "end_image" in data:
+        raise InvalidRequest("end_image", NO_END)
+    for field, mode in (("start_image", "first_frame"), ("end_image", "first_and_last_frame")):
+        if field in data and mode not in spec.modes:
+            raise _unusable(field, spec)
+
+
+def _unusable(field: str, spec: ModelSpec) -> InvalidRequest:
+    return InvalidRequest(field, f"Model '{spec.name}' cannot use it. It takes: {_takes(spec)}.")
+
+
+def _takes(spec: ModelSpec) -> str:
+    return ", ".join(sorted(spec.modes))
 
 
 def resolve_size(data: Data, spec: ModelSpec) -> tuple[int, int]:

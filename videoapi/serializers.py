@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -14,6 +14,7 @@ from rest_framework import serializers
 from videoapi import resolution
 from videoapi.catalog import Entry
 from videoapi.conf import Conf, get_conf
+from videoapi.encoding import ClipError, VideoFormat, check_clip, find_container
 from videoapi.engine.registry import get_catalog
 from videoapi.exceptions import InvalidRequest
 from videoapi.fields import (
@@ -24,11 +25,12 @@ from videoapi.fields import (
     StrictFloatField,
     StrictIntegerField,
 )
-from videoapi.inputs import InputLimits, fit, read_image
+from videoapi.inputs import InputLimits, decode_image, fit, is_cut, read_bytes
 from videoapi.types import GenerationRequest, ModelSpec
 
 MIN_PRIORITY = -100
 RESPONSE_FORMATS = ("url", "b64_json")
+NEITHER = "Neither a whole PNG, JPEG or WEBP image nor an mp4, mov, webm or mkv clip."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +41,8 @@ class Order:
     request: GenerationRequest
     num_frames: int
     """What the client asked for; `request.num_frames` is what the model makes."""
+    clip: bytes | None
+    """The client's file. `request.clip` is made of it in the model's process."""
     warnings: tuple[str, ...]
     priority: int
 
@@ -107,8 +111,8 @@ def _resolve(data: dict[str, Any], entry: Entry, conf: Conf) -> Order:
     if data.get("negative_prompt") and guidance <= 1:
         warnings.append(f"negative_prompt has no effect with cfg_scale {guidance:g}; it needs more than 1.")
     params = resolution.resolve_params(data, spec)
-    images = _Images(width, height, conf, warnings)
-    start = images.read(data, "start_image") or images.read(data, "input_reference")
+    inputs = _Inputs(data, spec, conf, VideoFormat(width=width, height=height, num_frames=num_frames, fps=fps))
+    reference, clip = inputs.read_reference()
     request = GenerationRequest(
         prompt=data["prompt"],
         negative_prompt=data.get("negative_prompt", spec.defaults.negative_prompt),
@@ -120,15 +124,16 @@ def _resolve(data: dict[str, Any], entry: Entry, conf: Conf) -> Order:
         guidance_scale=guidance,
         # 32 bits, so that a client in JavaScript can send it back unchanged.
         seed=data.get("seed", secrets.randbits(32)),
-        start_image=start,
-        end_image=images.read(data, "end_image"),
+        start_image=reference or inputs.read_image("start_image"),
+        end_image=inputs.read_image("end_image"),
         params=params,
     )
     return Order(
         model=spec.name,
         request=request,
         num_frames=num_frames,
-        warnings=tuple(warnings),
+        clip=clip,
+        warnings=(*warnings, *inputs.warnings),
         priority=int(resolution.resolve_number(data, "priority", 0, conf.max_priority)),
     )
 
@@ -140,24 +145,68 @@ def _check_texts(data: dict[str, Any], spec: ModelSpec) -> None:
             raise InvalidRequest(field, f"{len(data[field])} characters; model '{spec.name}' takes at most {limit}.")
 
 
-class _Images:
-    """Reads the request's images at the video's size and notes what was cut off them."""
+class _Inputs:
+    """Reads the request's images and checks its clip, and notes what the video has no room for."""
 
-    def __init__(self, width: int, height: int, conf: Conf, warnings: list[str]) -> None:
-        self._size = (width, height)
-        self._warnings = warnings
+    def __init__(self, data: dict[str, Any], spec: ModelSpec, conf: Conf, video: VideoFormat) -> None:
+        self._data = data
+        self._spec = spec
+        self._conf = conf
+        self._video = video
         self._limits = InputLimits(
             max_bytes=conf.max_image_bytes, max_pixels=conf.max_image_pixels, allow_private=conf.fetch_private
         )
+        self.warnings: list[str] = []
 
-    def read(self, data: dict[str, Any], field: str) -> Image | None:
-        if field not in data:
+    def read_image(self, field: str) -> Image | None:
+        if field not in self._data:
             return None
-        original = read_image(field, data[field], self._limits)
-        image, cut = fit(original, *self._size)
-        if cut:
-            self._warnings.append(
-                f"{field} of {original.width}x{original.height} was cut at the middle to fit "
-                f"{image.width}x{image.height}."
+        data = read_bytes(field, self._data[field], self._limits)
+        if find_container(data):
+            hint = " A clip goes into 'input_reference'." if "clip" in self._spec.modes else ""
+            raise InvalidRequest(field, f"This is a video, not an image.{hint}")
+        return self._fit(field, decode_image(field, data, self._limits))
+
+    def read_reference(self) -> tuple[Image | None, bytes | None]:
+        """The start image or the clip, by what the bytes are and not by any name."""
+        field = "input_reference"
+        if field not in self._data:
+            return None, None
+        takes_clips, limits = "clip" in self._spec.modes, self._limits
+        if takes_clips:
+            limits = replace(limits, max_bytes=max(limits.max_bytes, self._conf.max_clip_bytes))
+        data = read_bytes(field, self._data[field], limits)
+        is_clip = find_container(data) is not None
+        resolution.check_reference(self._data, self._spec, is_clip=is_clip)
+        if is_clip:
+            self._check_clip(field, data)
+            return None, data
+        words = {"otherwise": NEITHER} if takes_clips else {}
+        return self._fit(field, decode_image(field, data, self._limits, **words)), None
+
+    def _check_clip(self, field: str, data: bytes) -> None:
+        video, conf = self._video, self._conf
+        if len(data) > conf.max_clip_bytes:
+            raise InvalidRequest(field, f"The clip is larger than {conf.max_clip_bytes} bytes.")
+        try:
+            clip = check_clip(data, num_frames=video.num_frames, fps=video.fps, max_pixels=conf.max_image_pixels)
+        except ClipError as error:
+            raise InvalidRequest(field, str(error)) from error
+        self._note_cut(field, (clip.width, clip.height))
+        if clip.num_frames < video.num_frames:
+            self.warnings.append(
+                f"{field} is shorter than the video: it has {clip.num_frames} of its {video.num_frames} frames."
             )
-        return image
+        if clip.num_frames > video.num_frames:
+            self.warnings.append(
+                f"{field} is longer than the video: only its first {video.num_frames / video.fps:g} seconds are used."
+            )
+
+    def _fit(self, field: str, original: Image) -> Image:
+        self._note_cut(field, original.size)
+        return fit(original, self._video.width, self._video.height)
+
+    def _note_cut(self, field: str, size: tuple[int, int]) -> None:
+        width, height = self._video.width, self._video.height
+        if is_cut(size, (width, height)):
+            self.warnings.append(f"{field} of {size[0]}x{size[1]} was cut at the middle to fit {width}x{height}.")

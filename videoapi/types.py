@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-Mode = Literal["text", "first_frame", "first_and_last_frame"]
+Mode = Literal["text", "first_frame", "first_and_last_frame", "clip"]
 Phase = Literal["loading", "encoding prompt", "denoising", "decoding", "encoding", "storing"]
 
 
@@ -89,6 +89,8 @@ class ModelSpec:
     aliases: tuple[str, ...] = ()
     description: str = ""
     modes: frozenset[Mode] = frozenset({"text"})
+    """What the model makes videos from. "clip": it takes a clip by `input_reference`, and with "first_frame" a start
+    image beside it; images alone only as the other modes say."""
     defaults: Defaults = field(default_factory=Defaults)
     limits: Limits = field(default_factory=Limits)
     size_multiple: int = 2
@@ -133,6 +135,9 @@ class GenerationRequest:
     """RGB, already `width` by `height`."""
     params: Mapping[str, Any] = field(default_factory=dict)
     """The model's own options, as its spec's `params` have them: checked, and with their defaults."""
+    clip: Sequence[Image] | None = None
+    """RGB frames, already `width` by `height`, one for each frame at the request's `fps`, at most `num_frames` of them
+    and at least one: fewer when the clip is shorter. A still part may be one object several times."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -32,6 +32,8 @@ KINDS = (
     "load-slow",
     "load-error",
     "load-crash",
+    "clip",
+    "clip-alone",
 )
 PARAMS = {
     "brightness": {"type": "integer", "minimum": 0, "maximum": 30, "default": 0},
@@ -39,6 +41,8 @@ PARAMS = {
     "scheduler": {"enum": ["euler", "heun"]},
 }
 WRONG_PARAMS = {"depth": {"type": "nonsense"}, "tiling": {"type": "boolean", "default": "perhaps"}}
+# Of those that take something else than the others.
+MODES = {"clip": {"text", "first_frame", "clip"}, "clip-alone": {"clip"}}
 
 
 @videoapi.hookimpl
@@ -47,7 +51,7 @@ def register_models(register, configs):
         register(
             videoapi.ModelSpec(
                 name=f"faulty-{kind}",
-                modes=frozenset({"text", "first_frame", "first_and_last_frame"}),
+                modes=frozenset(MODES.get(kind, {"text", "first_frame", "first_and_last_frame"})),
                 defaults=videoapi.Defaults(width=64, height=48, num_frames=5, fps=5, num_inference_steps=4),
                 limits=videoapi.Limits(max_frames=1000),
                 frame_grid=videoapi.FrameGrid(step=4, offset=1),
@@ -111,6 +115,8 @@ class FaultyPipeline:
             if self.kind == "black":
                 frame = np.zeros_like(frame)
             frames.append(frame)
+        for index, picture in enumerate(request.clip or ()):
+            frames[index] = np.asarray(picture)
         if request.start_image is not None:
             frames[0] = np.asarray(request.start_image)
         if request.end_image is not None:

@@ -49,6 +49,7 @@ def _submit(request: Request, serializer: VideoRequestSerializer) -> Generation:
         order.request,
         order.num_frames,
         order.warnings,
+        clip=order.clip,
         idempotency=idempotency,
         client=client[:100],
         priority=order.priority,

@@ -1,8 +1,21 @@
 """Frames to mp4 and back: the only package that knows ffmpeg. No Django here: the model's process uses it too."""
 
+from videoapi.encoding.clips import ClipError, check_clip, read_clip
+from videoapi.encoding.containers import find_container
 from videoapi.encoding.encode import Encoder, VideoFormat, trim
 from videoapi.encoding.ffmpeg import find_ffmpeg
 from videoapi.encoding.thumbnail import write_thumbnail
 from videoapi.encoding.verify import verify
 
-__all__ = ["Encoder", "VideoFormat", "find_ffmpeg", "trim", "verify", "write_thumbnail"]
+__all__ = [
+    "ClipError",
+    "Encoder",
+    "VideoFormat",
+    "check_clip",
+    "find_container",
+    "find_ffmpeg",
+    "read_clip",
+    "trim",
+    "verify",
+    "write_thumbnail",
+]

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from videoapi.catalog import load_catalog
-from videoapi.encoding import Encoder, VideoFormat, find_ffmpeg, trim, write_thumbnail
+from videoapi.encoding import ClipError, Encoder, VideoFormat, find_ffmpeg, read_clip, trim, write_thumbnail
 from videoapi.engine.output import LOG_FORMAT, hide_paths
 from videoapi.engine.parent import die_with_parent
 from videoapi.engine.process import PREVIEW
@@ -133,7 +133,10 @@ def run_job(pipeline: Pipeline, job: dict[str, Any], channel: Channel) -> dict[s
     """Generate and encode; returns the seconds that each phase took."""
     reporter = Reporter(channel, Path(job["output"]).with_name(PREVIEW))
     request = GenerationRequest(
-        **job["request"], start_image=_open(job["start_image"]), end_image=_open(job["end_image"])
+        **job["request"],
+        start_image=_open(job["start_image"]),
+        end_image=_open(job["end_image"]),
+        clip=_read_clip(job),
     )
     video = VideoFormat(**job["video"])
     with Encoder(Path(job["output"]), video, find_ffmpeg(job["ffmpeg"]), job["metadata"]) as encoder:
@@ -151,6 +154,16 @@ def _open(path: str | None) -> Image.Image | None:
         return None
     with Image.open(path) as image:
         return image.convert("RGB")
+
+
+def _read_clip(job: dict[str, Any]) -> tuple[Image.Image, ...] | None:
+    if job["clip"] is None:
+        return None
+    target = {name: job["request"][name] for name in ("width", "height", "num_frames", "fps")}
+    try:
+        return read_clip(Path(job["clip"]), **target, max_pixels=job["max_pixels"])
+    except ClipError as error:
+        raise InvalidRequest("input_reference", str(error)) from error
 
 
 def _send_error(channel: Channel, error: Exception) -> None:

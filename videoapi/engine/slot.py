@@ -219,6 +219,8 @@ class Slot:
             },
             "start_image": copy_input(generation.start_image, folder / "start.png"),
             "end_image": copy_input(generation.end_image, folder / "end.png"),
+            "clip": copy_input(generation.clip, folder / "clip"),
+            "max_pixels": self._conf.max_image_pixels,
             "output": str(output),
             "video": asdict(video),
             "ffmpeg": self._conf.ffmpeg,

@@ -1,4 +1,4 @@
-"""A generation's files in the Django storage: the images that came in, the video that goes out."""
+"""A generation's files in the Django storage: the images and the clip that came in, the video that goes out."""
 
 from __future__ import annotations
 
@@ -38,20 +38,29 @@ class MovableFile(File[bytes]):
         return str(self.name)
 
 
-def store_input(field: FieldFile, image: Image) -> None:
+def store_image(field: FieldFile, image: Image) -> None:
     """Keep a client's image until the generation has ended. Raises StorageFailed."""
     buffer = io.BytesIO()
     image.save(buffer, format="PNG", compress_level=1)
-    name = f"{INPUTS}/{field.instance.pk}-{field.field.name}.png"
+    _store_input(field, buffer.getvalue(), ".png", "image")
+
+
+def store_clip(field: FieldFile, clip: bytes) -> None:
+    """Keep a client's clip, as it came, until the generation has ended. Raises StorageFailed."""
+    _store_input(field, clip, "", "clip")
+
+
+def _store_input(field: FieldFile, content: bytes, suffix: str, what: str) -> None:
+    name = f"{INPUTS}/{field.instance.pk}-{field.field.name}{suffix}"
     try:
-        field.save(name, ContentFile(buffer.getvalue()), save=False)
+        field.save(name, ContentFile(content), save=False)
     except OSError as error:
         field.storage.delete(name)
-        raise _failed("image", error) from error
+        raise _failed(what, error) from error
 
 
 def copy_input(field: FieldFile, path: Path) -> str | None:
-    """A kept image as a local file, for the storage may be far away; None when there is none."""
+    """A kept image or clip as a local file, for the storage may be far away; None when there is none."""
     if not field:
         return None
     with field.open("rb") as source, path.open("wb") as target:
@@ -60,20 +69,20 @@ def copy_input(field: FieldFile, path: Path) -> str | None:
 
 
 def delete_inputs(generation: Generation) -> None:
-    """Remove the kept images."""
-    for field in (generation.start_image, generation.end_image):
+    """Remove the kept images and the clip."""
+    for field in (generation.start_image, generation.end_image, generation.clip):
         if field.name:
             field.storage.delete(field.name)
 
 
 def release_inputs(generation: Generation) -> None:
-    """Remove the kept images of a generation that has ended, from the storage and from its row."""
+    """Remove the kept inputs of a generation that has ended, from the storage and from its row."""
     delete_inputs(generation)
     generation.forget_inputs()
 
 
 def delete_orphaned_inputs(before: datetime) -> None:
-    """Remove images of requests that a killed web server never came to accept."""
+    """Remove inputs of requests that a killed web server never came to accept."""
     try:
         _, names = default_storage.listdir(INPUTS)
     except FileNotFoundError:

@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 
 from videoapi.conf import get_conf
 from videoapi.engine.admission import admit
-from videoapi.engine.storage import delete_inputs, store_input
+from videoapi.engine.storage import delete_inputs, store_clip, store_image
 from videoapi.engine.tasks import deliver
 from videoapi.exceptions import IdempotencyConflict
 from videoapi.models import Generation
@@ -38,15 +38,19 @@ def submit(
     num_frames: int,
     warnings: Sequence[str],
     *,
+    clip: bytes | None = None,
     idempotency: Idempotency | None = None,
     client: str = "",
     priority: int = 0,
 ) -> Generation:
     """Store the request and queue it, both or neither; or return the one that has its idempotency key already.
 
-    `num_frames` is what the client asked for; `request.num_frames` is what the model will make. Those of a higher
-    priority come first; among equals, clients take turns. Raises Refused and IdempotencyConflict.
+    `num_frames` is what the client asked for; `request.num_frames` is what the model will make. `clip` is the client's
+    file, of which the model's process makes `request.clip`. Those of a higher priority come first; among equals,
+    clients take turns. Raises Refused and IdempotencyConflict.
     """
+    inputs = {"start_image": request.start_image, "end_image": request.end_image, "clip": clip}
+    sent = [name for name, value in inputs.items() if value is not None]
     generation = Generation(
         model=model,
         client=client,
@@ -58,6 +62,8 @@ def submit(
             "guidance_scale": request.guidance_scale,
             "generated_frames": request.num_frames,
             "params": dict(request.params),
+            # The files themselves are gone once it has ended.
+            **({"inputs": sent} if sent else {}),
         },
         seed=request.seed,
         width=request.width,
@@ -75,7 +81,9 @@ def submit(
             (generation.end_image, request.end_image),
         ):
             if image is not None:
-                store_input(field, image)
+                store_image(field, image)
+        if clip is not None:
+            store_clip(generation.clip, clip)
         with transaction.atomic():
             admit(generation, get_conf())
             generation.turn = Generation.objects.next_turn(model, client, priority)

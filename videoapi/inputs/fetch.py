@@ -1,4 +1,4 @@
-"""Downloads an image from a client's URL, within limits and never from a private address."""
+"""Downloads an image or a clip from a client's URL, within limits and never from a private address."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def fetch(url: str, max_bytes: int, *, allow_private: bool) -> bytes:
         session.trust_env = False
         session.max_redirects = MAX_REDIRECTS
         try:
-            # Images are compressed already; another encoding could only be a bomb.
-            headers = {"Accept": "image/*", "Accept-Encoding": "identity"}
+            # Images and clips are compressed already; another encoding could only be a bomb.
+            headers = {"Accept": "image/*, video/*", "Accept-Encoding": "identity"}
             with session.get(url, stream=True, headers=headers) as response:
                 if response.status_code != 200:
                     raise FetchError(f"answered with HTTP {response.status_code}")

@@ -39,6 +39,7 @@ class Generation(models.Model):
     request_digest = models.CharField(max_length=64, blank=True, editable=False)
     start_image = models.FileField(blank=True)
     end_image = models.FileField(blank=True)
+    clip = models.FileField(blank=True)
 
     state = models.CharField(max_length=12, choices=State, default=State.QUEUED)
     phase = models.CharField(max_length=20, blank=True)
@@ -162,9 +163,9 @@ class Generation(models.Model):
         return requeued
 
     def forget_inputs(self) -> None:
-        """The images that came with the request are deleted."""
-        if self.start_image or self.end_image:
-            self._change(type(self).objects.filter(pk=self.pk), start_image="", end_image="")
+        """The images and the clip that came with the request are deleted."""
+        if self.start_image or self.end_image or self.clip:
+            self._change(type(self).objects.filter(pk=self.pk), start_image="", end_image="", clip="")
 
     def request_cancel(self) -> None:
         """Cancel at once while queued, at its next step while running; what has ended stays as it is."""

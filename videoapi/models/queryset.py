@@ -55,8 +55,8 @@ class GenerationQuerySet(models.QuerySet["Generation"]):
         return self.filter(state=State.EXPIRED).exclude(video="")
 
     def with_inputs(self) -> Self:
-        """Whose images are still kept."""
-        return self.exclude(start_image="", end_image="")
+        """Whose images and clip are still kept."""
+        return self.exclude(start_image="", end_image="", clip="")
 
     def stale(self, seconds: float) -> Self:
         """Running, by a worker that has given no sign for that long."""
