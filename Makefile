@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROJECTS := pyproject.toml plugins/diffusers/pyproject.toml plugins/starter/pyproject.toml
 LOCAL := -e plugins/diffusers -e plugins/starter
+# Compiles stable-diffusion.cpp, which takes some minutes the first time: pip keeps the wheel.
+TESTED := plugins/stablediffusion/pyproject.toml
 
 .PHONY: serve test lint unit bench soak clean
 
@@ -27,6 +29,7 @@ bench: $(VENV)/test
 	$(BIN)/python -m tests.benchmarks.overhead
 	$(BIN)/python -m tests.benchmarks.startup
 	$(BIN)/python -m tests.benchmarks.jobs
+	$(BIN)/python -m tests.benchmarks.stablediffusion
 
 soak: $(VENV)/test
 	$(BIN)/python -m tests.soak --seconds $(or $(SECONDS),300)
@@ -40,8 +43,8 @@ $(VENV)/serve: $(PROJECTS) constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt -e . $(LOCAL)
 	touch $@
 
-$(VENV)/test: $(PROJECTS) constraints.txt
+$(VENV)/test: $(PROJECTS) $(TESTED) constraints.txt
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@echo "Installing what videoapi needs; the first time takes some minutes."
-	$(BIN)/pip install --quiet --constraint constraints.txt -e ".[dev]" $(LOCAL)
+	$(BIN)/pip install --quiet --constraint constraints.txt -e ".[dev]" $(LOCAL) $(TESTED:%/pyproject.toml=-e %)
 	touch $@ $(VENV)/serve

@@ -55,7 +55,9 @@ def make(server: Server, reference: bytes | str, **fields: Any) -> tuple[Any, An
     value = reference if isinstance(reference, str) else base64_of(reference)
     answer = server.post({**GOOD, "input_reference": value, **fields})
     assert answer.status == 200, answer.body
-    assert [name for name in server.files() if name.startswith(("inputs", "scratch"))] == []
+    server.wait_until(
+        lambda: not [name for name in server.files() if name.startswith(("inputs", "scratch"))], "nothing to be left"
+    )
     return answer.json, read(server.get(answer.json["data"][0]["url"]).body).frames
 
 

@@ -40,6 +40,8 @@ class OutOfMemory(ModelError):
 
     code = "out_of_memory"
 
+    ADVICE = "The model ran out of memory; try a smaller width, height or num_frames."
+
 
 class ModelCrashed(VideoAPIError):
     """The model's process died; raised by the worker. HTTP 500; the next request starts a new process."""

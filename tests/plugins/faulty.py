@@ -26,6 +26,7 @@ KINDS = (
     "grainy",
     "noisy",
     "abort",
+    "starved",
     "chatty",
     "parrot",
     "stubborn",
@@ -143,6 +144,9 @@ def fail(kind):
         logging.getLogger("faulty").error("the layers do not match")
         # As a library in C does, past Python's own stderr.
         os.write(2, b"/secret/path/wan.hpp:2198: invalid num_layers(10) of wan\n")
+        os.abort()
+    if kind == "starved":
+        os.write(2, b"terminate called after throwing an instance of 'std::bad_alloc'\n  what():  std::bad_alloc\n")
         os.abort()
     if kind == "chatty":
         for number in range(50_000):

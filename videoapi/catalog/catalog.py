@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from videoapi.catalog.files import overlay, read_model_files
-from videoapi.exceptions import ConfigurationError, InvalidRequest
+from videoapi.exceptions import ConfigurationError, InvalidRequest, ModelError
 from videoapi.modelfile import ModelFile
 from videoapi.plugins import Plugin, Plugins
 from videoapi.types import ModelSpec, Pipeline
@@ -61,7 +61,9 @@ class Catalog:
         raise InvalidRequest("model", f"Unknown model '{name}'.{guess} Installed: {installed}.")
 
     def load_model(self, name: str) -> Pipeline:
-        """Load a model in this process."""
+        """Load a model in this process. Raises ModelError, also for one whose file went bad after the server began."""
+        if name not in self._names and (reasons := [problem.message for problem in self.problems if problem.serious]):
+            raise ModelError(f"Model '{name}' cannot be loaded: {' '.join(reasons)}")
         entry = self.find(name)
         return self.plugins.load_model(entry.plugin, entry.spec)
 

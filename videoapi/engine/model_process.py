@@ -168,7 +168,7 @@ def _read_clip(job: dict[str, Any]) -> tuple[Image.Image, ...] | None:
 
 def _send_error(channel: Channel, error: Exception) -> None:
     if isinstance(error, MemoryError):
-        error = OutOfMemory("The model ran out of memory; try a smaller width, height or num_frames.")
+        error = OutOfMemory(OutOfMemory.ADVICE)
     if not isinstance(error, VideoAPIError):
         # A plugin's own code: its words are not for the client, who gets the type. The log gets everything.
         logger.exception("the model failed")

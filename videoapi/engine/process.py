@@ -17,7 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from videoapi.engine.output import Output
-from videoapi.exceptions import Cancelled, InvalidRequest, ModelCrashed, ModelError, TimedOut, VideoAPIError
+from videoapi.exceptions import (
+    Cancelled,
+    InvalidRequest,
+    ModelCrashed,
+    ModelError,
+    OutOfMemory,
+    TimedOut,
+    VideoAPIError,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +34,8 @@ Message = dict[str, Any]
 # Seconds between two calls of the listener while the process is silent.
 TICK = 0.25
 CLOSE_SECONDS = 5.0
+# What C++ prints before it ends a process that got no more memory.
+OUT_OF_MEMORY = "std::bad_alloc"
 # The name of a generation's preview, beside its output.
 PREVIEW = "preview.jpg"
 
@@ -170,7 +180,7 @@ class ModelProcess:
         except OSError as error:
             raise self._crashed() from error
 
-    def _crashed(self) -> ModelCrashed:
+    def _crashed(self) -> VideoAPIError:
         try:
             end = _describe(self._process.wait(CLOSE_SECONDS))
         except subprocess.TimeoutExpired:
@@ -178,6 +188,8 @@ class ModelProcess:
         finally:
             self.kill()
         words = self.output.last_words()
+        if OUT_OF_MEMORY in words:
+            return OutOfMemory(OutOfMemory.ADVICE)
         return ModelCrashed(f"{end} Its last words: {words}" if words else end)
 
 

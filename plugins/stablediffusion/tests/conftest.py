@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_file(folder: Path) -> Callable[..., ModelFile]:
     """Makes a model file for those weights. What is named replaces or adds keys; None leaves one out."""
 
@@ -60,22 +60,31 @@ def write_file(folder: Path) -> Callable[..., ModelFile]:
     return write
 
 
-@pytest.fixture
-def load(write_file: Callable[..., ModelFile]) -> Iterator[Callable[..., tuple[ModelSpec, Any]]]:
-    """Loads a model of those keys with the real library; it is closed after the test."""
+@pytest.fixture(scope="session")
+def load_file(write_file: Callable[..., ModelFile]) -> Callable[..., tuple[ModelSpec, Any]]:
+    """Loads a model of those keys with the real library."""
     from videoapi_stablediffusion.plugin import build_spec, load_model
-
-    opened = []
 
     def load(*arguments: Any, **keys: Any) -> tuple[ModelSpec, Any]:
         spec = build_spec(write_file(*arguments, **keys))
-        pipeline = load_model(spec)
-        opened.append(pipeline)
-        return spec, pipeline
+        return spec, load_model(spec)
+
+    return load
+
+
+@pytest.fixture
+def load(load_file: Callable[..., tuple[ModelSpec, Any]]) -> Iterator[Callable[..., tuple[ModelSpec, Any]]]:
+    """The same; what it has loaded is closed after the test."""
+    opened = []
+
+    def load(*arguments: Any, **keys: Any) -> tuple[ModelSpec, Any]:
+        spec, model = load_file(*arguments, **keys)
+        opened.append(model)
+        return spec, model
 
     yield load
-    for pipeline in opened:
-        pipeline.close()
+    for model in opened:
+        model.close()
 
 
 @pytest.fixture

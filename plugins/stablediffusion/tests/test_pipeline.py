@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ctypes
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 from PIL import Image
 
@@ -19,8 +20,28 @@ from videoapi_stablediffusion.params import SAMPLERS, SCHEDULERS
 from videoapi_stablediffusion.request import Arguments, find_flow_shift
 
 Load = Callable[..., tuple[Any, Any]]
+Loaded = tuple[Any, Any]
 Make = Callable[..., Any]
-RED, BLUE = Image.new("RGB", (32, 32), "red"), Image.new("RGB", (32, 32), "blue")
+
+
+class MemoryInfo(ctypes.Structure):
+    """glibc's mallinfo2."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    )
+
+
+def allocated() -> int:
+    """Bytes that this process has taken by malloc and not given back."""
+    mallinfo2 = ctypes.CDLL(None).mallinfo2
+    mallinfo2.restype = MemoryInfo
+    info = mallinfo2()
+    return int(info.uordblks + info.hblkhd)
 
 
 def run(spec: Any, model: Any, progress: Any, make_request: Make, **fields: Any) -> Any:
@@ -28,10 +49,18 @@ def run(spec: Any, model: Any, progress: Any, make_request: Make, **fields: Any)
     return np.stack(list(model.generate(make_request(spec, **fields), progress).frames))
 
 
+@pytest.fixture(scope="module")
+def t2v(load_file: Callable[..., Loaded]) -> Iterator[Loaded]:
+    """The plain model, loaded once for the tests that change nothing about it."""
+    spec, model = load_file()
+    yield spec, model
+    model.close()
+
+
 def test_text_to_video_is_the_same_for_a_seed_and_says_how_far_it_is(
-    load: Load, make_request: Make, progress: Any
+    t2v: Loaded, make_request: Make, progress: Any
 ) -> None:
-    spec, model = load()
+    spec, model = t2v
     frames = run(spec, model, progress, make_request, num_inference_steps=2)
     assert frames.shape == (5, 32, 32, 3)
     assert frames.dtype == np.uint8
@@ -45,59 +74,25 @@ def test_text_to_video_is_the_same_for_a_seed_and_says_how_far_it_is(
     assert not np.array_equal(frames, other)
 
 
-def test_a_lora_tag_in_a_prompt_is_only_text(load: Load, make_request: Make, progress: Any, tmp_path: Path) -> None:
+def test_a_lora_tag_in_a_prompt_is_only_text(t2v: Loaded, make_request: Make, progress: Any, tmp_path: Path) -> None:
     """The binding would open the file that it names."""
     trap = tmp_path / "trap.safetensors"
     trap.write_bytes(b"\x02\0\0\0\0\0\0\0[]")
-    spec, model = load()
+    spec, model = t2v
     frames = run(spec, model, progress, make_request, prompt=f"a cat <lora:{trap}:1>")
     assert len(frames) == 5
 
 
-def test_first_and_last_frame_both_count(load: Load, make_request: Make, progress: Any) -> None:
-    spec, model = load("i2v.gguf", clip_vision_path="clip_vision.gguf")
-    results = [
-        run(spec, model, progress, make_request, start_image=start, end_image=end)
-        for start, end in ((RED, None), (RED, BLUE), (BLUE, BLUE))
-    ]
-    assert len({result.tobytes() for result in results}) == 3
-
-
-def test_a_reference_image_and_control_frames_both_count(load: Load, make_request: Make, progress: Any) -> None:
-    spec, model = load("vace.gguf")
-    fields: list[dict[str, Any]] = [
-        {},
-        {"start_image": RED},
-        {"clip": [BLUE] * 5},
-        {"clip": [BLUE, RED]},
-        {"start_image": RED, "clip": [BLUE] * 5},
-        {"clip": [BLUE] * 5, "params": {"vace_strength": 0.2}},
-    ]
-    results = [run(spec, model, progress, make_request, **each) for each in fields]
-    assert {len(result) for result in results} == {5}
-    assert len({result.tobytes() for result in results}) == len(fields)
-
-
-def test_the_five_billion_model_sees_its_first_frame(load: Load, make_request: Make, progress: Any) -> None:
-    spec, model = load("ti2v.gguf", taesd_path="tiny_vae_48.gguf")
-    size = {"width": 64, "height": 32}
-    plain = run(spec, model, progress, make_request, **size)
-    assert plain.shape == (5, 32, 64, 3)
-    assert not np.array_equal(plain, run(spec, model, progress, make_request, **size, start_image=RED.resize((64, 32))))
-
-
-def test_two_experts_share_the_steps(
-    load: Load, make_request: Make, progress: Any, folder: Path, tmp_path: Path
-) -> None:
+def test_two_experts_share_the_steps(load: Load, make_request: Make, progress: Any, tmp_path: Path) -> None:
     other = write_gguf(tmp_path / "high.gguf", wan(SHAPES["t2v"]), seed=5)
     spec, model = load(high_noise_diffusion_model_path=str(other))
     steps = {"num_inference_steps": 3}
+    # The boundary lies after the first of three steps.
     by_boundary = run(spec, model, progress, make_request, **steps)
     assert progress.steps == [(1, 3), (2, 3), (3, 3)]
-    by_number = run(spec, model, progress, make_request, **steps, params={"high_noise_step": 1})
+    by_number = run(spec, model, progress, make_request, **steps, params={"high_noise_step": 2})
     assert progress.steps[3:] == [(1, 3), (2, 3), (3, 3)]
-    guided = run(spec, model, progress, make_request, **steps, params={"high_noise_cfg_scale": 4.0})
-    assert len({by_boundary.tobytes(), by_number.tobytes(), guided.tobytes()}) == 3
+    assert not np.array_equal(by_boundary, by_number)
     with pytest.raises(InvalidRequest, match="Must be less than all the steps, which are 3") as refusal:
         run(spec, model, progress, make_request, **steps, params={"high_noise_step": 3})
     assert refusal.value.field == "params.high_noise_step"
@@ -105,9 +100,9 @@ def test_two_experts_share_the_steps(
 
 @pytest.mark.parametrize("sampler", ["heun", "res_2s"])
 def test_samplers_of_two_passes_report_each_step_once(
-    load: Load, make_request: Make, progress: Any, sampler: str
+    t2v: Loaded, make_request: Make, progress: Any, sampler: str
 ) -> None:
-    spec, model = load()
+    spec, model = t2v
     run(spec, model, progress, make_request, num_inference_steps=2, params={"sampler": sampler})
     assert progress.steps == [(1, 2), (2, 2)]
 
@@ -133,7 +128,6 @@ def test_every_param_reaches_the_library(load: Load, make_request: Make, tmp_pat
             "cache_threshold": 0.3,
             "cache_start": 0.2,
             "cache_end": 0.8,
-            "vae_tiling": True,
             "vae_tile_size": 16,
             "high_noise_step": 4,
             "high_noise_cfg_scale": 3.0,
@@ -142,7 +136,7 @@ def test_every_param_reaches_the_library(load: Load, make_request: Make, tmp_pat
             "loras": [{"name": "style", "scale": 0.5, "high_noise": True}],
         },
     )
-    arguments = Arguments(model.context, request, spec.settings["loras"])
+    arguments = Arguments(model.context, request, spec.settings["loras"], is_tiled=True)
     params = arguments.params
     low, high = params.sample_params, params.high_noise_sample_params
     assert (params.prompt, params.negative_prompt) == (b"a cat", b"dull")
@@ -172,8 +166,8 @@ def test_the_lists_of_names_are_the_librarys() -> None:
 
 
 @pytest.mark.parametrize("mode", ["easycache", "dbcache", "taylorseer", "cache-dit", "spectrum"])
-def test_every_cache_runs(load: Load, make_request: Make, progress: Any, mode: str) -> None:
-    spec, model = load()
+def test_every_cache_runs(t2v: Loaded, make_request: Make, progress: Any, mode: str) -> None:
+    spec, model = t2v
     assert len(run(spec, model, progress, make_request, num_inference_steps=2, params={"cache_mode": mode})) == 5
 
 
@@ -190,16 +184,16 @@ def test_every_cache_runs(load: Load, make_request: Make, progress: Any, mode: s
     ],
 )
 def test_params_that_would_have_no_effect_are_refused(
-    load: Load, make_request: Make, progress: Any, params: dict[str, Any], field: str, message: str
+    t2v: Loaded, make_request: Make, progress: Any, params: dict[str, Any], field: str, message: str
 ) -> None:
-    spec, model = load()
+    spec, model = t2v
     with pytest.raises(InvalidRequest) as refusal:
         run(spec, model, progress, make_request, params=params)
     assert (refusal.value.field, refusal.value.message) == (field, message)
 
 
-def test_tiles_decode_to_much_the_same(load: Load, make_request: Make, progress: Any) -> None:
-    spec, model = load()
+def test_tiles_decode_to_much_the_same(t2v: Loaded, make_request: Make, progress: Any) -> None:
+    spec, model = t2v
     whole = run(spec, model, progress, make_request, width=64, height=64)
     steps = list(progress.steps)
     tiled = run(
@@ -209,8 +203,8 @@ def test_tiles_decode_to_much_the_same(load: Load, make_request: Make, progress:
     assert tiled.shape == whole.shape
 
 
-def test_the_shift_follows_the_size(load: Load, make_request: Make) -> None:
-    spec, _ = load()
+def test_the_shift_follows_the_size(t2v: Loaded, make_request: Make) -> None:
+    spec, _ = t2v
     assert find_flow_shift(make_request(spec, width=832, height=480)) == 3.0
     assert find_flow_shift(make_request(spec, width=1280, height=720)) == 5.0
 
@@ -237,14 +231,15 @@ def test_a_lora_that_cannot_be_used_is_refused(load: Load, make_request: Make, p
         assert refusal.value.field == "params.loras"
 
 
-def test_frames_are_freed(load: Load, make_request: Make, progress: Any) -> None:
-    spec, model = load()
-    run(spec, model, progress, make_request, width=256, height=256)
-    before = psutil.Process().memory_info().rss
-    for _ in range(6):
-        # Three frames' worth of a leak would be 1 MB a call.
-        run(spec, model, progress, make_request, width=256, height=256)
-    assert psutil.Process().memory_info().rss - before < 3e6
+def test_frames_are_freed(t2v: Loaded, make_request: Make, progress: Any) -> None:
+    """By the C library's own count: the binding's class would keep 61 KB a call here."""
+    spec, model = t2v
+    size = {"width": 64, "height": 64}
+    run(spec, model, progress, make_request, **size)
+    before = allocated()
+    for _ in range(2):
+        run(spec, model, progress, make_request, **size)
+    assert allocated() - before < 30_000
 
 
 def test_a_missing_tensor_is_an_error_with_the_librarys_words(load: Load, tmp_path: Path) -> None:
@@ -278,17 +273,56 @@ def test_weights_that_do_not_fit_are_refused_before_they_are_loaded(
         load()
 
 
-def test_a_request_that_does_not_fit_is_an_error_and_the_next_one_works(
-    load: Load, make_request: Make, progress: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_request_that_does_not_fit_is_refused_before_any_work(t2v: Loaded, make_request: Make, progress: Any) -> None:
+    spec, model = t2v
+    message = r"This needs about \d{3,}\.\d GiB beside the model, and \d+\.\d GiB are free; try a smaller width"
+    with pytest.raises(OutOfMemory, match=message):
+        run(spec, model, progress, make_request, width=8192, height=8192, num_frames=81)
+    assert progress.phases == []
+
+
+def test_what_the_library_cannot_allocate_is_an_error_and_the_next_request_works(
+    t2v: Loaded, make_request: Make, progress: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The limit is on address space; without it the machine would swap, or kill."""
-    spec, model = load()
+    """Somebody else can take the memory meanwhile."""
+    spec, model = t2v
     with monkeypatch.context() as patch:
         patch.setattr(memory, "free_memory", lambda: 2**28)
         patch.setattr(memory, "HEADROOM", 0)
         with pytest.raises(OutOfMemory, match="There is not enough free memory for this; try a smaller width"):
-            run(spec, model, progress, make_request, width=1024, height=1024, num_frames=33)
+            run(spec, model, progress, make_request, width=256, height=256)
     assert len(run(spec, model, progress, make_request)) == 5
+
+
+def test_the_estimate_is_about_what_the_library_takes(
+    t2v: Loaded, make_request: Make, progress: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    spec, model = t2v
+    with caplog.at_level("DEBUG", "stable-diffusion.cpp"):
+        run(spec, model, progress, make_request, width=128, height=128)
+    text = "\n".join(record.getMessage() for record in caplog.records)
+    buffers = [float(number) for number in re.findall(r"compute buffer size: ([\d.]+) MB", text)]
+    need = model._plan(request=make_request(spec, width=128, height=128)).total / 2**20
+    assert max(buffers) <= need < 1.1 * max(buffers)
+
+
+def test_a_large_video_is_decoded_in_tiles_by_itself(t2v: Loaded, make_request: Make) -> None:
+    spec, model = t2v
+    plans = [
+        model._plan(request=make_request(spec, width=width, height=480, num_frames=33, params=params))
+        for width, params in ((128, {}), (832, {}), (832, {"vae_tiling": False}), (128, {"vae_tiling": True}))
+    ]
+    assert [plan.is_tiled for plan in plans] == [False, True, False, True]
+    assert plans[2].total > 5 * plans[1].total
+
+
+def test_the_full_autoencoder_encodes_and_decodes(load: Load, make_request: Make, progress: Any) -> None:
+    spec, model = load("vace.gguf", taesd_path=None, vae_path="vae.gguf")
+    red, blue = (Image.new("RGB", (32, 32), color) for color in ("red", "blue"))
+    first, second = (run(spec, model, progress, make_request, start_image=image) for image in (red, blue))
+    assert first.shape == (5, 32, 32, 3)
+    assert first.std() > 0
+    assert not np.array_equal(first, second)
 
 
 def test_closing_twice_is_closing_once(load: Load) -> None:

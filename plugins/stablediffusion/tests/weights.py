@@ -157,6 +157,67 @@ def _memory_block(name: str, width: int) -> Iterator[Entry]:
     yield from convolution(f"{name}.conv.4", width, width, 3)
 
 
+def vae() -> Iterator[Entry]:
+    """wan_2.1_vae."""
+    width, channels, scales = 96, 16, (1, 2, 4, 4)
+    yield from _convolution_3d("conv1", 2 * channels, 2 * channels, (1, 1, 1))
+    yield from _convolution_3d("conv2", channels, channels, (1, 1, 1))
+    yield from _convolution_3d("encoder.conv1", 3, width)
+    index, inputs = 0, width
+    for level, scale in enumerate(scales):
+        for _ in range(2):
+            yield from _residual_block(f"encoder.downsamples.{index}", inputs, width * scale)
+            index, inputs = index + 1, width * scale
+        if level < 3:
+            yield from convolution(f"encoder.downsamples.{index}.resample.1", inputs, inputs, 3)
+            if level > 0:
+                yield from _convolution_3d(f"encoder.downsamples.{index}.time_conv", inputs, inputs, (1, 1, 3))
+            index += 1
+    yield from _vae_middle("encoder", inputs)
+    yield from _vae_head("encoder", inputs, 2 * channels)
+    yield from _convolution_3d("decoder.conv1", channels, inputs)
+    yield from _vae_middle("decoder", inputs)
+    index = 0
+    for level, scale in enumerate(reversed(scales)):
+        inputs = inputs // 2 if level else inputs
+        for _ in range(3):
+            yield from _residual_block(f"decoder.upsamples.{index}", inputs, width * scale)
+            index, inputs = index + 1, width * scale
+        if level < 3:
+            yield from convolution(f"decoder.upsamples.{index}.resample.1", inputs, inputs // 2, 3)
+            if level < 2:
+                yield from _convolution_3d(f"decoder.upsamples.{index}.time_conv", inputs, 2 * inputs, (1, 1, 3))
+            index += 1
+    yield from _vae_head("decoder", inputs, 3)
+
+
+def _convolution_3d(name: str, inputs: int, outputs: int, sides: tuple[int, int, int] = (3, 3, 3)) -> Iterator[Entry]:
+    yield Entry(f"{name}.weight", (*sides, inputs * outputs), F16)
+    yield Entry(f"{name}.bias", (outputs,))
+
+
+def _residual_block(name: str, inputs: int, outputs: int) -> Iterator[Entry]:
+    yield Entry(f"{name}.residual.0.gamma", (inputs,))
+    yield from _convolution_3d(f"{name}.residual.2", inputs, outputs)
+    yield Entry(f"{name}.residual.3.gamma", (outputs,))
+    yield from _convolution_3d(f"{name}.residual.6", outputs, outputs)
+    if inputs != outputs:
+        yield from _convolution_3d(f"{name}.shortcut", inputs, outputs, (1, 1, 1))
+
+
+def _vae_middle(name: str, width: int) -> Iterator[Entry]:
+    yield from _residual_block(f"{name}.middle.0", width, width)
+    yield Entry(f"{name}.middle.1.norm.gamma", (width,))
+    yield from convolution(f"{name}.middle.1.to_qkv", width, 3 * width, 1)
+    yield from convolution(f"{name}.middle.1.proj", width, width, 1)
+    yield from _residual_block(f"{name}.middle.2", width, width)
+
+
+def _vae_head(name: str, width: int, outputs: int) -> Iterator[Entry]:
+    yield Entry(f"{name}.head.0.gamma", (width,))
+    yield from _convolution_3d(f"{name}.head.2", width, outputs)
+
+
 def clip_vision() -> Iterator[Entry]:
     """clip_vision_h."""
     width, name = 1280, "vision_model"
@@ -246,4 +307,5 @@ def write_all(folder: Path) -> None:
         write_gguf(folder / f"{name}.gguf", wan(shape))
     write_gguf(folder / "tiny_vae.gguf", tiny_vae(), seed=1, scale=0.04)
     write_gguf(folder / "tiny_vae_48.gguf", tiny_vae(48), seed=1, scale=0.04)
+    write_gguf(folder / "vae.gguf", vae(), seed=1, scale=0.02, f32=1.0)
     write_gguf(folder / "clip_vision.gguf", clip_vision(), seed=2)

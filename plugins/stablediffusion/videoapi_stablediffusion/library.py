@@ -53,7 +53,7 @@ class Library:
         self.functions = binding._lib
         self.listener: Listener | None = None
         self.errors: deque[str] = deque(maxlen=8)
-        """The last lines that it has logged as errors."""
+        """The last lines that it has logged as errors, since a load or a generation began."""
         self._declare()
         self._callbacks = (
             binding.sd_log_callback(self._log),
@@ -83,8 +83,8 @@ class Library:
         self._free(ctypes.cast(pointer, ctypes.c_void_p))
 
     def last_words(self) -> str:
-        """The last error of the library's that explains something."""
-        return next((line for line in reversed(self.errors) if BESIDE_THE_POINT not in line), "no reason given")
+        """What the library has logged as errors, but for what explains nothing."""
+        return "; ".join(line for line in self.errors if BESIDE_THE_POINT not in line) or "it gives no reason"
 
     def _declare(self) -> None:
         functions = self.functions

@@ -108,9 +108,10 @@ def _caching() -> Schema:
 def _tiling() -> Schema:
     return {
         "vae_tiling": {
-            "type": "boolean",
-            "default": False,
-            "description": "Decode in tiles: less memory, more time.",
+            "type": ["boolean", "string"],
+            "enum": [True, False, "auto"],
+            "default": "auto",
+            "description": "Decode in tiles: less memory, more time. By default where the whole would take over 4 GiB.",
         },
         "vae_tile_size": {
             "type": "integer",

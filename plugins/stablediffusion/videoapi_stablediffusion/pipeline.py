@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from videoapi import Clip, GenerationRequest, InvalidRequest, ModelError, OutOfMemory, Progress
+from videoapi_stablediffusion.buffers import Buffers
 from videoapi_stablediffusion.library import Context, Frame, Library, open_library
 from videoapi_stablediffusion.memory import OVERHEAD, format_bytes, free_memory, within_free_memory
 from videoapi_stablediffusion.parts import check_lora
 from videoapi_stablediffusion.request import Arguments
 from videoapi_stablediffusion.stages import Stages
 from videoapi_stablediffusion.threads import count_free_cores
+from videoapi_stablediffusion.variants import VARIANTS
 
 # Parts that keep_clip_on_cpu, keep_vae_on_cpu and offload_params_to_cpu leave in main memory, by the option.
 ON_CPU = {
     "keep_clip_on_cpu": ("t5xxl_path", "clip_vision_path"),
     "keep_vae_on_cpu": ("vae_path", "taesd_path"),
 }
+SMALLER = "try a smaller width, height or num_frames, or vae_tiling in params"
 NAMED = {
     "wtype": "str_to_sd_type",
     "rng_type": "str_to_rng_type",
@@ -53,7 +57,16 @@ def load(
     if not recorder.confirmed:
         loaded.close()
         raise ModelError(f"stable-diffusion.cpp takes the model for another than {variant}; its log says for which.")
-    return StableDiffusionPipeline(loaded, loras)
+    return StableDiffusionPipeline(
+        loaded,
+        loras,
+        partial(
+            Buffers,
+            variant=VARIANTS[variant],
+            is_tiny="taesd_path" in paths,
+            flash_attention=context["diffusion_flash_attn"],
+        ),
+    )
 
 
 def check_memory(library: Library, weights: Mapping[str, int], context: Mapping[str, Any]) -> None:
@@ -94,17 +107,25 @@ class _VariantRecorder:
 class StableDiffusionPipeline:
     """A videoapi pipeline around one loaded model."""
 
-    def __init__(self, context: Context, loras: Mapping[str, str]) -> None:
+    def __init__(self, context: Context, loras: Mapping[str, str], plan: Callable[..., Buffers]) -> None:
+        """`plan` tells what a `request` needs."""
         self.context = context
         self._loras = loras
+        self._plan = plan
         self._in_main_memory = context.library.free_device_memory() is None
 
     def generate(self, request: GenerationRequest, progress: Progress) -> Clip:
         """Raises ModelError, OutOfMemory, and InvalidRequest for params that do not go together. Cannot be stopped."""
-        arguments = Arguments(self.context, request, self._loras)
+        buffers = self._plan(request=request)
+        arguments = Arguments(self.context, request, self._loras, is_tiled=buffers.is_tiled)
         for choice in request.params.get("loras", ()):
             if problem := check_lora(Path(self._loras[choice["name"]])):
                 raise InvalidRequest("params.loras", f"'{choice['name']}' {problem}.")
+        if self._in_main_memory and buffers.total > (free := free_memory()):
+            raise OutOfMemory(
+                f"This needs about {format_bytes(buffers.total)} beside the model, and {format_bytes(free)} are free; "
+                f"{SMALLER}."
+            )
         stages = Stages(progress, request.num_inference_steps)
         progress.phase("encoding prompt")
         try:
@@ -112,10 +133,7 @@ class StableDiffusionPipeline:
                 frames = self.context.generate_video(arguments.params, stages)
         except ModelError as error:
             if self._in_main_memory and "alloc" in error.message:
-                raise OutOfMemory(
-                    "There is not enough free memory for this; try a smaller width, height or num_frames, "
-                    "or vae_tiling in params."
-                ) from error
+                raise OutOfMemory(f"There is not enough free memory for this; {SMALLER}.") from error
             raise
         if stages.lora_problem:
             raise InvalidRequest("params.loras", f"A LoRA does not fit this model: {stages.lora_problem}.")

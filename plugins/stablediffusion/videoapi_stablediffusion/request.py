@@ -22,7 +22,9 @@ AUTO = math.inf
 class Arguments:
     """Fills a `sd_vid_gen_params_t`. Keep this object until the call has returned: it owns the memory that is named."""
 
-    def __init__(self, context: Context, request: GenerationRequest, loras: Mapping[str, str]) -> None:
+    def __init__(
+        self, context: Context, request: GenerationRequest, loras: Mapping[str, str], *, is_tiled: bool
+    ) -> None:
         """Raises InvalidRequest for values that do not go together."""
         self.binding = context.library.binding
         self.params = context.new_request()
@@ -31,7 +33,8 @@ class Arguments:
         self._given = request.params
         self._fill(request)
         self._fill_sampling(request)
-        self._fill_tiling_and_cache()
+        self.params.vae_tiling_params.enabled = is_tiled
+        self._fill_tiles_and_cache()
         self._fill_loras(loras)
 
     def _fill(self, request: GenerationRequest) -> None:
@@ -81,9 +84,8 @@ class Arguments:
         slg.layer_start, slg.layer_end = self._given["skip_layer_start"], self._given["skip_layer_end"]
         slg.scale = self._given["slg_scale"]
 
-    def _fill_tiling_and_cache(self) -> None:
+    def _fill_tiles_and_cache(self) -> None:
         given, tiling, cache = self._given, self.params.vae_tiling_params, self.params.cache
-        tiling.enabled = given["vae_tiling"]
         tiling.tile_size_x = tiling.tile_size_y = given.get("vae_tile_size", 0)
         mode = given["cache_mode"]
         for name in sorted(CACHE_PARAMS):

@@ -1,8 +1,8 @@
 """Which Wan a diffusion model is, and what follows from it.
 
 The library decides by the names and shapes in the file (stable-diffusion.cpp, src/model.cpp `get_sd_version` and
-src/wan.hpp `WanRunner`) and uses or ignores images accordingly, without a word. The same rules here let the spec say it
-before anything is loaded; `Context` compares the result with what the library logs.
+src/wan.hpp `WanRunner`), knows the sizes by heart, and uses or ignores images accordingly, without a word. The same
+rules here let the spec say it before anything is loaded; `pipeline.load` compares them with what the library logs.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from videoapi import Defaults, Mode
 from videoapi_stablediffusion.headers import BadWeights, Tensor
@@ -20,6 +21,7 @@ TI2V_5B, I2V_A14B = 48 * 3072, 36 * 5120
 
 TEXT: frozenset[Mode] = frozenset({"text"})
 FRAMES: frozenset[Mode] = frozenset({"first_frame", "first_and_last_frame"})
+VACE: frozenset[Mode] = frozenset({"text", "first_frame", "clip"})
 
 # 16 frames a second are what Wan was trained on, 24 for TI2V-5B. The guidance is that of Wan's own configurations.
 WAN_2_1 = Defaults(width=832, height=480, num_frames=33, fps=16, num_inference_steps=20, guidance_scale=6.0)
@@ -34,7 +36,12 @@ class Variant:
     name: str
     """As the library's log has it."""
     modes: frozenset[Mode]
-    blocks: int
+    blocks: int = 30
+    width: int = 1536
+    """Of its layers."""
+    hidden: int = 8960
+    """Of their feed-forward part."""
+    heads: int = 12
     defaults: Defaults = WAN_2_1
     latent_channels: int = 16
     """Of the autoencoder that belongs to it."""
@@ -43,40 +50,30 @@ class Variant:
     takes_control_frames: bool = False
 
 
+# The sizes that the 14B models share.
+_large = partial(Variant, blocks=40, width=5120, hidden=13824, heads=40)
+
 VARIANTS = {
     variant.name: variant
     for variant in (
-        Variant(name="Wan2.1-T2V-1.3B", modes=TEXT, blocks=30),
-        Variant(name="Wan2.1-I2V-1.3B", modes=FRAMES, blocks=30, needs_clip_vision=True),
-        Variant(
-            name="Wan2.1-VACE-1.3B",
-            modes=frozenset({"text", "first_frame", "clip"}),
-            blocks=30,
-            takes_control_frames=True,
-        ),
+        Variant(name="Wan2.1-T2V-1.3B", modes=TEXT),
+        Variant(name="Wan2.1-I2V-1.3B", modes=FRAMES, needs_clip_vision=True),
+        Variant(name="Wan2.1-VACE-1.3B", modes=VACE, takes_control_frames=True),
         Variant(
             name="Wan2.2-TI2V-5B",
             modes=frozenset({"text", "first_frame"}),
-            blocks=30,
+            width=3072,
+            hidden=14336,
+            heads=24,
             defaults=TI2V,
             latent_channels=48,
             size_multiple=32,
         ),
-        Variant(name="Wan2.x-T2V-14B", modes=TEXT, blocks=40),
-        Variant(
-            name="Wan2.x-VACE-14B",
-            modes=frozenset({"text", "first_frame", "clip"}),
-            blocks=40,
-            takes_control_frames=True,
-        ),
-        Variant(name="Wan2.1-I2V-14B", modes=FRAMES, blocks=40, needs_clip_vision=True),
-        Variant(
-            name="Wan2.1-FLF2V-14B",
-            modes=frozenset({"first_and_last_frame"}),
-            blocks=40,
-            needs_clip_vision=True,
-        ),
-        Variant(name="Wan2.2-I2V-14B", modes=FRAMES, blocks=40, defaults=A14B),
+        _large(name="Wan2.x-T2V-14B", modes=TEXT),
+        _large(name="Wan2.x-VACE-14B", modes=VACE, takes_control_frames=True),
+        _large(name="Wan2.1-I2V-14B", modes=FRAMES, needs_clip_vision=True),
+        _large(name="Wan2.1-FLF2V-14B", modes=frozenset({"first_and_last_frame"}), needs_clip_vision=True),
+        _large(name="Wan2.2-I2V-14B", modes=FRAMES, defaults=A14B),
     )
 }
 
