@@ -195,6 +195,21 @@ def test_a_request_goes_to_the_plugin_that_owns_the_model(installation: Installa
         pipeline.generate(None, None)  # type: ignore[arg-type]
 
 
+def test_a_model_whose_file_is_refused_cannot_be_loaded_for_that_reason(installation: Installation) -> None:
+    """As when it goes bad after the server began: then the model's process meets it first."""
+    installation.add_plugin("backend_a", BACKEND)
+    installation.add_model("a.yaml", "name: a\nbackend: backend_a\nweights: pickle\n")
+    installation.add_model("b.yaml", "name: b\nbackend: backend_b\n")
+    with pytest.raises(ModelError) as error:
+        installation.load().load_model("a")
+    assert error.value.message == (
+        "Model 'a' cannot be loaded: Plugin 'backend_a': a.yaml: 'weights' must be safetensors."
+    )
+    installation.add_model("a.yaml", "name: [")
+    with pytest.raises(ModelError, match=r"Model 'a' cannot be loaded: .*a\.yaml: not readable as YAML"):
+        installation.load().load_model("a")
+
+
 def test_an_unknown_model_suggests_a_near_name_and_lists_what_there_is(installation: Installation) -> None:
     installation.add_plugin("one", ONE_MODEL.format(name="wan"))
     with pytest.raises(InvalidRequest) as error:

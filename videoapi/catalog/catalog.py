@@ -43,6 +43,7 @@ class Catalog:
         self._entries: dict[str, Entry] = {}
         self._names: dict[str, str] = {}
         files = list(files)
+        self._paths = {file.name: file.path.name for file in files}
         self._report_broken_plugins()
         self._report_files_without_plugin(files)
         for plugin in plugins.working():
@@ -62,10 +63,15 @@ class Catalog:
 
     def load_model(self, name: str) -> Pipeline:
         """Load a model in this process. Raises ModelError, also for one whose file went bad after the server began."""
-        if name not in self._names and (reasons := [problem.message for problem in self.problems if problem.serious]):
+        if name not in self._names and (reasons := self._reasons(name)):
             raise ModelError(f"Model '{name}' cannot be loaded: {' '.join(reasons)}")
         entry = self.find(name)
         return self.plugins.load_model(entry.plugin, entry.spec)
+
+    def _reasons(self, name: str) -> list[str]:
+        """What is wrong with the model's file; with all of them, when none can be read that has the model."""
+        file = self._paths.get(name, "")
+        return [problem.message for problem in self.problems if problem.serious and file in problem.message]
 
     def _register(self, plugin: Plugin, files: list[ModelFile]) -> None:
         specs, accepted = self._ask(plugin, files)
