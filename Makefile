@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROJECTS := pyproject.toml plugins/diffusers/pyproject.toml plugins/starter/pyproject.toml
 LOCAL := -e plugins/diffusers -e plugins/starter
-# Compiles stable-diffusion.cpp, which takes some minutes the first time: pip keeps the wheel.
-TESTED := plugins/stablediffusion/pyproject.toml
+# Not for `make serve`: its library is compiled, which takes some minutes the first time (pip keeps the wheel), and
+# needs a C++ compiler. Without one, its tests are skipped.
+COMPILED := plugins/stablediffusion
 
 .PHONY: serve test lint unit bench soak clean
 
@@ -43,8 +44,10 @@ $(VENV)/serve: $(PROJECTS) constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt -e . $(LOCAL)
 	touch $@
 
-$(VENV)/test: $(PROJECTS) $(TESTED) constraints.txt
+$(VENV)/test: $(PROJECTS) $(COMPILED)/pyproject.toml constraints.txt
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@echo "Installing what videoapi needs; the first time takes some minutes."
-	$(BIN)/pip install --quiet --constraint constraints.txt -e ".[dev]" $(LOCAL) $(TESTED:%/pyproject.toml=-e %)
+	$(BIN)/pip install --quiet --constraint constraints.txt -e ".[dev]" $(LOCAL) \
+		$(if $(shell command -v c++),-e $(COMPILED))
+	$(BIN)/pip install --quiet --no-deps -e $(COMPILED)
 	touch $@ $(VENV)/serve

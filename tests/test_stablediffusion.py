@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from plugins.stablediffusion.tests import weights
+from plugins.stablediffusion.tests.conftest import need_library
 from tests.clips import encode_clip, greys
 from tests.images import base64_of, plain
 from tests.server import Answer, Server
@@ -59,6 +60,7 @@ def write_models(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    need_library()
     folder = tmp_path_factory.mktemp("stablediffusion")
     models = folder / "models"
     write_models(models)

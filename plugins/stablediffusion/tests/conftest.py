@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from plugins.stablediffusion.tests import weights
+from tests.conftest import missing
 from videoapi import GenerationRequest, ModelFile, ModelSpec
 
 
@@ -33,6 +35,12 @@ class RecordingProgress:
 @pytest.fixture
 def progress() -> RecordingProgress:
     return RecordingProgress()
+
+
+def need_library() -> None:
+    """Skips the test where the library could not be compiled."""
+    if importlib.util.find_spec("stable_diffusion_cpp") is None:
+        missing("stable-diffusion.cpp", "g++, and then 'make clean'")
 
 
 @pytest.fixture(scope="session")
@@ -64,6 +72,8 @@ def write_file(folder: Path) -> Callable[..., ModelFile]:
 def load_file(write_file: Callable[..., ModelFile]) -> Callable[..., tuple[ModelSpec, Any]]:
     """Loads a model of those keys with the real library."""
     from videoapi_stablediffusion.plugin import build_spec, load_model
+
+    need_library()
 
     def load(*arguments: Any, **keys: Any) -> tuple[ModelSpec, Any]:
         spec = build_spec(write_file(*arguments, **keys))

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from plugins.stablediffusion.tests.conftest import need_library
 from plugins.stablediffusion.tests.weights import F16, Entry, write_gguf
 from videoapi_stablediffusion.headers import GGML_TYPES, BadWeights, read_header
 
@@ -148,6 +149,7 @@ def test_every_cut_of_a_file_is_noticed(tmp_path: Path) -> None:
 def test_the_sizes_of_types_are_the_librarys() -> None:
     from videoapi_stablediffusion.library import open_library
 
+    need_library()
     functions = open_library().functions
     functions.ggml_type_name.restype = ctypes.c_char_p
     for number, (name, block, size) in GGML_TYPES.items():
