@@ -2,6 +2,7 @@
 
 from videoapi.models.generation import Generation
 from videoapi.models.queryset import State
+from videoapi.models.text import storable
 from videoapi.models.worker import EVERY_MODEL, Worker, slot_name
 
-__all__ = ["EVERY_MODEL", "Generation", "State", "Worker", "slot_name"]
+__all__ = ["EVERY_MODEL", "Generation", "State", "Worker", "slot_name", "storable"]

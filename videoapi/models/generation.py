@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from videoapi.exceptions import Cancelled, InvalidRequest, VideoAPIError
 from videoapi.models.queryset import UNFINISHED, GenerationQuerySet, State
+from videoapi.models.text import storable
 
 BY_CLIENT = "Cancelled by the client."
 LOG_LENGTH = 16 * 2**10
@@ -113,7 +114,7 @@ class Generation(models.Model):
     def report(self, phase: str, step: int, total_steps: int) -> bool:
         """Record progress, and that the worker is alive."""
         return self._change(
-            self._mine(), phase=_storable(phase, 20), step=step, total_steps=total_steps, heartbeat_at=timezone.now()
+            self._mine(), phase=storable(phase, 20), step=step, total_steps=total_steps, heartbeat_at=timezone.now()
         )
 
     def complete(
@@ -128,14 +129,14 @@ class Generation(models.Model):
             thumbnail=thumbnail,
             file_size=file_size,
             timings=timings,
-            log=_storable(log, LOG_LENGTH),
+            log=storable(log, LOG_LENGTH),
             finished_at=timezone.now(),
         )
         return completed or type(self).objects.filter(pk=self.pk, state=State.COMPLETED, video=video).exists()
 
     def fail(self, error: VideoAPIError, log: str = "") -> bool:
         """End with an error; one that is Cancelled ends it as cancelled."""
-        return self._change(self._mine(), log=_storable(log, LOG_LENGTH), **_ending(error))
+        return self._change(self._mine(), log=storable(log, LOG_LENGTH), **_ending(error))
 
     def expire(self) -> bool:
         """A completed one is no longer served. Its files are still named: `forget_results` says that they are gone."""
@@ -200,18 +201,13 @@ class Generation(models.Model):
         return True
 
 
-def _storable(text: str, length: int) -> str:
-    """A plugin's words as every database takes them."""
-    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "")[:length]
-
-
 def _ending(error: VideoAPIError) -> dict[str, Any]:
     """What a row holds when it ends with that error."""
     return {
         "state": State.CANCELLED if isinstance(error, Cancelled) else State.FAILED,
-        "error_code": _storable(error.code, 40),
-        "error_message": _storable(error.message, 4000),
-        "error_field": _storable(error.field, 40) if isinstance(error, InvalidRequest) else "",
+        "error_code": storable(error.code, 40),
+        "error_message": storable(error.message, 4000),
+        "error_field": storable(error.field, 40) if isinstance(error, InvalidRequest) else "",
         "phase": "",
         "finished_at": timezone.now(),
     }
