@@ -106,6 +106,7 @@ VIDEOAPI = {
     "max_body_bytes": env.int("VIDEOAPI_MAX_BODY_BYTES", default=32 * 2**20),
     "max_clip_bytes": env.int("VIDEOAPI_MAX_CLIP_BYTES", default=100 * 2**20),
     "grace_seconds": env.float("VIDEOAPI_GRACE_SECONDS", default=30.0),
+    "check_seconds": env.float("VIDEOAPI_CHECK_SECONDS", default=5.0),
     "stale_seconds": env.float("VIDEOAPI_STALE_SECONDS", default=30.0),
 }
 

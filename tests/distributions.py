@@ -12,6 +12,12 @@ def write_faulty(folder: Path) -> None:
     write_distribution(folder, "videoapi-faulty", "faulty", source.read_text())
 
 
+def write_remote(folder: Path) -> None:
+    """The backend of an engine that can be down."""
+    source = Path(__file__).parent / "plugins" / "remote.py"
+    write_distribution(folder, "videoapi-remote", "remote", source.read_text())
+
+
 def write_distribution(folder: Path, name: str, module: str, source: str, entry: str | None = None) -> None:
     """`<module>.py` and the metadata of distribution `name`, whose entry point `entry` is the module."""
     (folder / f"{module}.py").write_text(textwrap.dedent(source))

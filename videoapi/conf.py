@@ -52,6 +52,8 @@ class Conf:
     heartbeat_seconds: float = 2.0
     stale_seconds: float = 30.0
     """A running generation without a heartbeat for this long belongs to a dead worker."""
+    check_seconds: float = 5.0
+    """Between two questions to a plugin whether its model can be served."""
     max_attempts: int = 2
     keep_days: float = 0.0
     """How long the files of results are kept; 0 for ever."""

@@ -44,3 +44,18 @@ def load_model(spec: ModelSpec) -> Pipeline:  # type: ignore[empty-body]
     :param spec: as registered, with the model file's overlay.
     :raises ModelError: with a sentence for the client and the operator, when the model cannot be loaded.
     """
+
+
+@hookspec(firstresult=True)
+def check_model(spec: ModelSpec) -> str:  # type: ignore[empty-body]
+    """Say whether the model can be served now: an empty text, or the reason why not. Optional.
+
+    Asked every VIDEOAPI_CHECK_SECONDS, and only of the plugin that registered the spec; the models of a plugin without
+    it are always available. Called in the worker, in a thread of the model's own, so it imports nothing heavy; it may
+    ask a remote engine, and must answer within a few seconds: after ten, the model counts as unavailable until it does.
+    What it raises is logged and is a reason too. While there is one, a new request for the model is a 503 that quotes
+    it, those in the queue wait, and a running one goes on.
+
+    :param spec: as registered, with the model file's overlay.
+    :return: the reason as a sentence for the client and the operator, without paths or secrets.
+    """

@@ -62,6 +62,19 @@ class Plugins:
             raise ConfigurationError(f"Plugin '{plugin.name}' loaded no pipeline for model '{spec.name}'.")
         return pipeline
 
+    def checks_models(self, plugin: Plugin) -> bool:
+        """Whether the plugin has the optional hook `check_model`."""
+        return bool(self._caller(plugin, "check_model").get_hookimpls())
+
+    def check_model(self, plugin: Plugin, spec: ModelSpec) -> str:
+        """Ask the model's own plugin why it cannot be served now; empty when it can be. Raises what the plugin does."""
+        reason: str | None = self._caller(plugin, "check_model")(spec=spec)
+        if not isinstance(reason, str | None):
+            raise ConfigurationError(
+                f"Plugin '{plugin.name}' answered with a {type(reason).__name__}, not with a text."
+            )
+        return reason or ""
+
     def _caller(self, plugin: Plugin, hook: str) -> pluggy.HookCaller:
         others = [other for name, other in self._objects.items() if name != plugin.name]
         return self._manager.subset_hook_caller(hook, remove_plugins=others)
@@ -88,7 +101,7 @@ class Plugins:
         if unknown or not callers:
             self._manager.unregister(plugin)
             raise ConfigurationError(
-                f"There is no hook '{unknown[0]}'; the hooks are register_models and load_model."
+                f"There is no hook '{unknown[0]}'; the hooks are register_models, load_model and check_model."
                 if unknown
                 else "It implements no hook; mark its functions with @videoapi.hookimpl."
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from django.db import Error as DatabaseFailure
 from django.db import close_old_connections
@@ -29,12 +29,15 @@ logger = logging.getLogger(__name__)
 
 
 class HouseKeeping:
-    """Of the worker called `name`; `run` is called every `heartbeat_seconds`."""
+    """Of the worker called `name`; `run` is called every `heartbeat_seconds`, and when a model becomes available or
+    unavailable. `look` tells which are not, and why.
+    """
 
-    def __init__(self, name: str, slots: Sequence[Slot], conf: Conf) -> None:
+    def __init__(self, name: str, slots: Sequence[Slot], conf: Conf, look: Callable[[], dict[str, str]] = dict) -> None:
         self._name = name
         self._slots = slots
         self._conf = conf
+        self._look = look
         self._offset = time.time() - time.monotonic()
         self._reap_at = self._sweep_at = self._prune_at = 0.0
 
@@ -87,13 +90,16 @@ class HouseKeeping:
 
     def _show_life(self) -> None:
         now = timezone.now()
-        loaded = [model for slot in self._slots if (model := slot.describe())]
+        state = {
+            "last_seen": now,
+            "loaded": [model for slot in self._slots if (model := slot.describe())],
+            "unavailable": self._look(),
+        }
         worker, _ = Worker.objects.update_or_create(
             name=self._name,
-            defaults={"last_seen": now, "loaded": loaded},
+            defaults=state,
             create_defaults={
-                "last_seen": now,
-                "loaded": loaded,
+                **state,
                 "slots": [list(slot.models) for slot in self._slots],
                 "machine": machine_id(),
                 "pid": os.getpid(),

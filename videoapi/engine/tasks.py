@@ -1,4 +1,7 @@
-"""The one task of the queue: run the next generation of a model. Which one that is, the rows say."""
+"""The one task of the queue: run the next generation of a model. Which one that is, the rows say.
+
+A delivery for a model that no worker can run now stays in its queue until one can.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The videoworker: slot threads that take jobs from the queue, and one thread that keeps house. Imports no torch."""
+"""The videoworker: slot threads that take jobs from the queue, one thread that keeps house, and one for each model that
+has to be asked whether it can be served. Imports no torch.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 
 from django.db import Error as DatabaseFailure
@@ -21,6 +24,7 @@ from videoapi.engine.changes import ChangeFeed
 from videoapi.engine.housekeeping import HouseKeeping
 from videoapi.engine.slot import Slot
 from videoapi.engine.tasks import current_runner, queue_name
+from videoapi.engine.watch import Watch
 from videoapi.models import EVERY_MODEL, slot_name
 
 logger = logging.getLogger(__name__)
@@ -32,10 +36,16 @@ BACKOFF_SECONDS = 2.0
 
 
 class Deliveries(DatabaseWorker):
-    """Of one slot. What another slot is better placed for is left to that one."""
+    """Of one slot. What another slot is better placed for is left to that one.
 
-    def __init__(self, slot: Slot) -> None:
+    What is for a `withheld` model, one that this worker cannot run now, stays in the queue: it keeps its place, other
+    models' deliveries pass it by, a cancel needs no more than its row, and another worker may take it. Once the model
+    is back, the slot takes it at its next look, which the write of the worker's own row brings on.
+    """
+
+    def __init__(self, slot: Slot, withheld: Callable[[], set[str]]) -> None:
         self._slot = slot
+        self._withheld = withheld
         # In batch mode it runs what is outstanding and returns; when to look again is the change feed's business.
         super().__init__(
             queue_names=[model if model == EVERY_MODEL else queue_name(model) for model in slot.models],
@@ -51,7 +61,7 @@ class Deliveries(DatabaseWorker):
     @property
     def excluded_queue_names(self) -> list[str]:
         """Asked for at every look at the queue."""
-        return [queue_name(model) for model in leave_to_others(self._slot)]
+        return [queue_name(model) for model in leave_to_others(self._slot) | self._withheld()]
 
     @excluded_queue_names.setter
     def excluded_queue_names(self, names: list[str]) -> None:
@@ -61,11 +71,13 @@ class Deliveries(DatabaseWorker):
 class SlotThread(threading.Thread):
     """Takes jobs of its models' queues, one after the other."""
 
-    def __init__(self, name: str, models: list[str], preload: str | None, conf: Conf) -> None:
+    def __init__(
+        self, name: str, models: list[str], preload: str | None, conf: Conf, withheld: Callable[[], set[str]]
+    ) -> None:
         super().__init__(name=name)
         self.slot = Slot(name, conf, models)
         self._preload = preload
-        self._deliveries = Deliveries(self.slot)
+        self._deliveries = Deliveries(self.slot, withheld)
 
     def run(self) -> None:
         current_runner.set(self.slot)
@@ -104,30 +116,37 @@ def run_worker(conf: Conf) -> None:
     """
     # In a container that is started anew, host and pid are those of the one before.
     name = f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(3)}"
-    stopping = threading.Event()
+    stopping, wake = threading.Event(), threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:
         stopping.set()
+        wake.set()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     slots = choose_models(conf)
+    watch = Watch([models for models, _ in slots], conf, wake.set)
     threads = [
-        SlotThread(slot_name(name, number), models, preload, conf) for number, (models, preload) in enumerate(slots)
+        SlotThread(slot_name(name, number), models, preload, conf, watch.withheld)
+        for number, (models, preload) in enumerate(slots)
     ]
-    house = HouseKeeping(name, [thread.slot for thread in threads], conf)
+    house = HouseKeeping(name, [thread.slot for thread in threads], conf, watch.look)
     introduce(thread.slot for thread in threads)
+    watch.start()
     for thread in threads:
         thread.start()
     logger.info("worker %s serves %s", name, " and ".join(",".join(models) for models, _ in slots))
     try:
         while all(thread.is_alive() for thread in threads):
             house.run()
-            if stopping.wait(conf.heartbeat_seconds):
+            wake.wait(conf.heartbeat_seconds)
+            wake.clear()
+            if stopping.is_set():
                 break
         else:
             logger.error("a slot has ended; the worker stops so that its supervisor starts it anew")
     finally:
+        watch.stop()
         for thread in threads:
             thread.stop(conf.grace_seconds)
         for thread in threads:

@@ -28,6 +28,7 @@ class Worker(models.Model):
     name = models.CharField(max_length=100, primary_key=True)
     slots = models.JSONField(default=list, help_text="For each slot, the models that it serves; * is every one.")
     loaded = models.JSONField(default=list, help_text="The models that its slots hold now, and their memory.")
+    unavailable = models.JSONField(default=dict, help_text="The models that it serves but cannot run now, and why.")
     orders = models.JSONField(default=list, editable=False, help_text="Models to load and to unload.")
     machine = models.CharField(
         max_length=32, blank=True, help_text="Workers of one machine see each other's processes."
