@@ -273,7 +273,8 @@ def test_only_a_finished_generations_file_is_served(faulty_server: Server, name:
 def test_the_models_are_listed_with_their_aliases(faulty_server: Server) -> None:
     models = {model["id"]: model for model in faulty_server.get("/v1/models").json["data"]}
     assert {"starter", "video-model", "faulty-good"} <= models.keys()
-    assert models["video-model"] == {"id": "video-model", "object": "model", "owned_by": "videoapi-starter"}
+    expected = {"id": "video-model", "object": "model", "owned_by": "videoapi-starter", "available": True}
+    assert models["video-model"] == expected
 
 
 def test_health_and_readiness(faulty_server: Server) -> None:

@@ -161,7 +161,7 @@ class GenerationAdmin(ReadOnlyAdmin):
 
 @admin.register(Worker)
 class WorkerAdmin(ReadOnlyAdmin):
-    list_display = ("name", "slots", "loaded_models", "started_at", "last_seen")
+    list_display = ("name", "slots", "loaded_models", "unavailable_models", "started_at", "last_seen")
     fields = (*list_display, "machine", "pid")
     actions = ("unload_models",)
 
@@ -174,6 +174,10 @@ class WorkerAdmin(ReadOnlyAdmin):
     @admin.display(description="loaded")
     def loaded_models(self, row: Worker) -> str:
         return ", ".join(f"{each['model']} ({each['memory_mib']} MiB)" for each in row.loaded) or "–"
+
+    @admin.display(description="unavailable")
+    def unavailable_models(self, row: Worker) -> SafeString | str:
+        return format_html_join("", "<div>{}: {}</div>", sorted(row.unavailable.items())) or "–"
 
 
 def _table(values: dict[str, Any]) -> SafeString:

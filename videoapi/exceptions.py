@@ -99,6 +99,17 @@ class NoWorker(Refused):
     code = "no_worker"
 
 
+class ModelUnavailable(Refused):
+    """Every living worker that serves the model says that it cannot now; raised by admission. HTTP 503."""
+
+    code = "model_unavailable"
+
+    def __init__(self, model: str, reason: str) -> None:
+        super().__init__(f"Model '{model}' is unavailable: {reason}")
+        self.reason = reason
+        """What the plugin's `check_model` says."""
+
+
 class IdempotencyConflict(VideoAPIError):
     """The Idempotency-Key was used for another request: HTTP 409."""
 

@@ -8,6 +8,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from videoapi.conf import get_conf
+from videoapi.engine.availability import find_unavailable
 from videoapi.engine.registry import get_catalog
 from videoapi.models import Worker
 
@@ -20,23 +21,28 @@ class HealthView(APIView):
 
 
 class ReadyView(APIView):
-    """200 when the database answers, a worker lives and a model is installed; 503 with the reasons otherwise."""
+    """200 when the database answers, a worker lives and a model is installed; 503 with the reasons otherwise.
+
+    An unavailable model is named with its reason, but the server is ready for the others.
+    """
 
     def get(self, request: Request) -> Response:
-        catalog, reasons, workers = get_catalog(), [], 0
+        catalog, conf, reasons, workers = get_catalog(), get_conf(), [], 0
+        models, unavailable = [entry.spec.name for entry in catalog], {}
         try:
-            workers = Worker.objects.live(get_conf().stale_seconds).count()
+            workers = Worker.objects.live(conf.stale_seconds).count()
+            unavailable = find_unavailable(models, conf)
             if not workers:
                 reasons.append("No worker is alive; start one with 'manage.py videoworker'.")
         except DatabaseFailure:
             reasons.append("The database does not answer.")
-        models = [entry.spec.name for entry in catalog]
         if not models:
             reasons.append("No model is installed; see 'manage.py check'.")
         body = {
             "status": "unavailable" if reasons else "ok",
             "reasons": reasons,
             "models": models,
+            "unavailable": unavailable,
             "workers": workers,
             "plugins": {
                 # The whole error is for the operator: it can hold paths.

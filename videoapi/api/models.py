@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db import Error as DatabaseFailure
 from rest_framework.authentication import BasicAuthentication
 from rest_framework.permissions import IsAdminUser
 from rest_framework.request import Request
@@ -9,6 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from videoapi.conf import get_conf
+from videoapi.engine.availability import find_unavailable
 from videoapi.engine.orders import Action, order
 from videoapi.engine.registry import get_catalog
 
@@ -26,11 +28,22 @@ class ModelOrderView(APIView):
 
 
 class ModelListView(APIView):
-    """OpenAI's list: every model and every alias."""
+    """OpenAI's list: every model and every alias, and whether a request for it would be accepted now."""
 
     def get(self, request: Request) -> Response:
+        models = [entry.spec.name for entry in get_catalog()]
+        try:
+            reasons = find_unavailable(models, get_conf())
+        except DatabaseFailure:
+            reasons = dict.fromkeys(models, "The database does not answer.")
         data = [
-            {"id": name, "object": "model", "owned_by": entry.plugin.distribution}
+            {
+                "id": name,
+                "object": "model",
+                "owned_by": entry.plugin.distribution,
+                "available": entry.spec.name not in reasons,
+                **({"reason": reasons[entry.spec.name]} if entry.spec.name in reasons else {}),
+            }
             for entry in get_catalog()
             for name in (entry.spec.name, *entry.spec.aliases)
         ]

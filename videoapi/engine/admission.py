@@ -5,21 +5,21 @@ from __future__ import annotations
 import math
 
 from videoapi.conf import Conf
-from videoapi.engine.forecast import count_slots, past_seconds
-from videoapi.exceptions import NoWorker, TooManyRequests
-from videoapi.models import Generation
+from videoapi.engine.availability import require_worker
+from videoapi.engine.forecast import past_seconds
+from videoapi.exceptions import TooManyRequests
+from videoapi.models import Generation, Worker
 
 # Seconds after which to try again where nothing is known, and the most that a client is told.
 RETRY_AFTER, MAX_RETRY_AFTER = 10, 3600
 
 
 def admit(generation: Generation, conf: Conf) -> None:
-    """Raises NoWorker when no living worker serves its model, TooManyRequests when the queue is full."""
-    slots = count_slots(generation.model, conf)
-    if not slots:
-        raise NoWorker(
-            f"No worker for model '{generation.model}' is alive; the operator starts one with 'videoworker'."
-        )
+    """Raises NoWorker when no living worker serves its model, ModelUnavailable when none of them can now, and
+    TooManyRequests when the queue is full.
+    """
+    workers = list(Worker.objects.live(conf.stale_seconds))
+    require_worker(generation.model, workers)
     queued = Generation.objects.queued()
     full = (
         f"{conf.max_queued} generations are waiting"
@@ -31,6 +31,7 @@ def admit(generation: Generation, conf: Conf) -> None:
         else ""
     )
     if full:
+        slots = sum(worker.count_slots(generation.model) for worker in workers)
         raise TooManyRequests(f"{full}; try again later.", _retry_after(generation, slots))
 
 
