@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PROJECTS := pyproject.toml plugins/diffusers/pyproject.toml plugins/starter/pyproject.toml
-LOCAL := -e plugins/diffusers -e plugins/starter
+PROJECTS := pyproject.toml plugins/diffusers/pyproject.toml plugins/starter/pyproject.toml \
+	plugins/vllm_omni/pyproject.toml
+LOCAL := -e plugins/diffusers -e plugins/starter -e plugins/vllm_omni
 # Not for `make serve`: its library is compiled, which takes some minutes the first time (pip keeps the wheel), and
 # needs a C++ compiler. Without one, its tests are skipped.
 COMPILED := plugins/stablediffusion

@@ -1,0 +1,1 @@
+"""The `vllm-omni` backend of videoapi. It needs neither torch nor vllm here: the engine is another server."""
