@@ -32,6 +32,7 @@ SPEC = ModelSpec(
         ({"flow_shift": 5}, {"flow_shift": 5}),
         ({"flow_shift": None}, {"flow_shift": 3.0}),
         ({"sampler": "heun"}, {"flow_shift": 3.0, "sampler": "heun"}),
+        ({"layers": [1.0, 2]}, {"flow_shift": 3.0, "layers": [1, 2]}),
         ({"word": "12"}, {"flow_shift": 3.0, "word": "12"}),
         (
             {"flow_shift": "4.5", "tiling": "true", "layers": "[1, 2]"},

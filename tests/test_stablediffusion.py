@@ -119,7 +119,6 @@ def test_two_experts_report_one_row_of_steps(server: Server) -> None:
         ("t2v", {"params": {"sampler": "sample_method_count"}}, "params.sampler", "is not one of ['euler', 'euler_a'"),
         ("t2v", {"params": {"scheduler": "scheduler_count"}}, "params.scheduler", "is not one of ['discrete'"),
         ("t2v", {"params": {"moe_boundary": 0.5}}, "params.moe_boundary", "Unknown. "),
-        ("t2v", {"params": {"skip_layers": [30]}}, "params.skip_layers", "30 is greater than the maximum of 29"),
         ("t2v", {"params": {"cache_threshold": 1}}, "params.cache_threshold", "no effect with cache_mode 'disabled'"),
         ("t2v", {"params": {"loras": [{"name": "/etc/passwd"}]}}, "params.loras", "Unknown. "),
         ("broken", {}, "model", "Unknown model 'broken'"),

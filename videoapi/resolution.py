@@ -166,6 +166,7 @@ def _check_param(name: str, value: Any, schema: Mapping[str, Any]) -> Any:
 
     if isinstance(value, str) and schema.get("type") not in (None, "string"):
         value = _read_text(value)
+    value = _with_integers(value, schema)
     error = best_match(Draft202012Validator(schema).iter_errors(value))
     if error is not None:
         raise InvalidRequest(f"params.{name}", f"{error.message[:MESSAGE_LENGTH]}.")
@@ -179,6 +180,15 @@ def _read_text(text: str) -> Any:
         json.dumps(value, allow_nan=False)
     except (ValueError, RecursionError):
         return text
+    return value
+
+
+def _with_integers(value: Any, schema: Mapping[str, Any]) -> Any:
+    """JSON has one kind of numbers: 2.0 is the integer 2 where one is due."""
+    if schema.get("type") == "integer" and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list) and isinstance(items := schema.get("items"), Mapping):
+        return [_with_integers(item, items) for item in value]
     return value
 
 

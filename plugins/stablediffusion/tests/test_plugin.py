@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import subprocess
 import sys
@@ -11,9 +12,11 @@ from typing import Any
 
 import pytest
 
-from plugins.stablediffusion.tests.weights import Entry, text_encoder, write_gguf
+from plugins.stablediffusion.tests.weights import SHAPES, Entry, lora, text_encoder, wan, write_gguf
 from videoapi import ConfigurationError, ModelFile
 from videoapi_stablediffusion import ggml, plugin
+from videoapi_stablediffusion.headers import Tensor
+from videoapi_stablediffusion.memory import weigh
 from videoapi_stablediffusion.plugin import build_spec
 
 Write = Callable[..., ModelFile]
@@ -83,6 +86,7 @@ def test_the_variant_decides_what_the_model_takes(
             "gone.gguf does not exist",
         ),
         ("t2v.gguf", {"lora_dir": "loras"}, "lora_dir", "is not a folder: loras"),
+        ("t2v.gguf", {"lora_apply_mode": "immediately"}, "lora_apply_mode", "cannot be immediately for quantised"),
         ("t2v.gguf", {"wtype": "q9"}, "wtype", "must be one of f32, f16, bf16, q4_0"),
         ("t2v.gguf", {"n_threads": "two"}, "n_threads", "must be of type int, not 'two'"),
         ("", {}, "parameters.model", "must name the diffusion model's file"),
@@ -191,6 +195,66 @@ def test_loras_are_named_for_the_operators_files(write_file: Write, folder: Path
     assert spec.params["loras"]["items"]["properties"]["name"] == {"enum": ["fast", "style"]}
     assert "high_noise" not in spec.params["loras"]["items"]["properties"]
     assert "loras" not in build_spec(write_file()).params
+
+
+def test_a_lora_for_the_high_noise_half_needs_weights_that_it_can_be_applied_into(
+    write_file: Write, folder: Path, tmp_path: Path
+) -> None:
+    """At run time the library leaves it out in silence."""
+    write_gguf(tmp_path / "style.gguf", lora())
+    two = {"high_noise_diffusion_model_path": "t2v.gguf", "lora_dir": str(tmp_path)}
+    applied = build_spec(write_file(**two, wtype="f16", lora_apply_mode="immediately"))
+    assert "high_noise" in applied.params["loras"]["items"]["properties"]
+    assert "high_noise" not in build_spec(write_file(**two)).params["loras"]["items"]["properties"]
+
+
+def test_scaled_weights_are_refused(write_file: Write, tmp_path: Path) -> None:
+    """The most common ones of eight bits; the library would take the unscaled numbers."""
+    entries = [*wan(SHAPES["t2v"]), Entry("blocks.0.ffn.0.scale_weight", (1,))]
+    path = write_gguf(tmp_path / "scaled.gguf", iter(entries))
+    with pytest.raises(ConfigurationError, match="has scaled weights, whose scales the library ignores"):
+        build_spec(write_file(str(path)))
+
+
+def test_the_order_of_tensors_does_not_matter(write_file: Write, tmp_path: Path) -> None:
+    """The patches of VACE's control frames have as many values as those of the 5B model."""
+    entries = sorted(wan(SHAPES["vace"]), key=lambda entry: entry.name, reverse=True)
+    spec = build_spec(write_file(str(write_gguf(tmp_path / "vace.gguf", iter(entries)))))
+    assert spec.settings["variant"] == "Wan2.1-VACE-1.3B"
+
+
+@pytest.mark.parametrize(
+    ("entries", "problem"),
+    [
+        (wan(dataclasses.replace(SHAPES["t2v"], inputs=32)), "has 32 input channels where Wan2.1-T2V-1.3B has 16"),
+        (iter([Entry("blocks.0.attn1.to_q.weight", (8, 8))]), "has diffusers' names; the library knows those of"),
+    ],
+)
+def test_a_model_that_the_library_does_not_know_is_refused(
+    write_file: Write, tmp_path: Path, entries: Any, problem: str
+) -> None:
+    path = write_gguf(tmp_path / "other.gguf", entries)
+    with pytest.raises(ConfigurationError, match=problem):
+        build_spec(write_file(str(path)))
+
+
+def test_two_halves_have_the_guidance_of_a14b(write_file: Write) -> None:
+    both = write_file("t2v-14b.gguf", high_noise_diffusion_model_path="t2v-14b.gguf")
+    assert build_spec(both).defaults.guidance_scale == 3.5
+    assert build_spec(write_file("t2v-14b.gguf")).defaults.guidance_scale == 6.0
+
+
+def test_a_default_that_the_variant_has_no_use_for_is_reported(write_file: Write) -> None:
+    config = write_file(moe_boundary=0.9, vace_strength=1.0, sampler="heun")
+    assert build_spec(config).params["sampler"]["default"] == "heun"
+    assert {"stablediffusion.moe_boundary", "stablediffusion.vace_strength"} <= set(config.unread())
+
+
+def test_a_table_of_words_is_weighed_as_the_library_keeps_it() -> None:
+    table = Tensor(shape=(256384, 4096), memory=2 * 256384 * 4096, kind="bf16")
+    assert weigh({"shared.weight": table}, None) == 4 * 256384 * 4096
+    assert weigh({"shared.weight": table}, "q8_0") == pytest.approx(256384 * 4096 * 34 / 32)
+    assert weigh({"other.weight": table}, None) == 2 * 256384 * 4096
 
 
 def test_the_weights_are_weighed_as_they_will_be_loaded(write_file: Write) -> None:

@@ -254,10 +254,10 @@ def text_encoder(vocabulary: int = 256384) -> Iterator[Entry]:
     yield Entry("encoder.final_layer_norm.weight", (width,))
 
 
-def lora(width: int = 1536, rank: int = 4) -> Iterator[Entry]:
+def lora(width: int = 1536, rank: int = 4, layer: str = "diffusion_model.blocks.0.self_attn.") -> Iterator[Entry]:
     """For two layers of Wan 1.3B."""
     for part in ("q", "v"):
-        name = f"diffusion_model.blocks.0.self_attn.{part}"
+        name = f"{layer}{part}"
         yield Entry(f"{name}.lora_A.weight", (width, rank), F16)
         yield Entry(f"{name}.lora_B.weight", (rank, width), F16)
 

@@ -59,18 +59,21 @@ GGML_TYPES: dict[int, tuple[str, int, int]] = {
     35: ("tq2_0", 256, 66),
     39: ("mxfp4", 32, 17),
 }
-# safetensors' types that the library takes: bytes in the file, bytes in memory.
+PLAIN_TYPES = ("f32", "f16", "bf16", "f64", "i8", "i16", "i32", "i64")
+# safetensors' types that the library takes: bytes in the file, bytes in memory, ggml's type there.
 SAFETENSORS_TYPES = {
-    "F64": (8, 4),
-    "F32": (4, 4),
-    "F16": (2, 2),
-    "BF16": (2, 2),
-    "F8_E4M3": (1, 2),
-    "F8_E5M2": (1, 2),
-    "I64": (8, 4),
-    "I32": (4, 4),
-    "U8": (1, 0),  # skipped by the library
+    "F64": (8, 4, "f32"),
+    "F32": (4, 4, "f32"),
+    "F16": (2, 2, "f16"),
+    "BF16": (2, 2, "bf16"),
+    "F8_E4M3": (1, 2, "f16"),
+    "F8_E5M2": (1, 2, "f16"),
+    "I64": (8, 4, "i32"),
+    "I32": (4, 4, "i32"),
+    "U8": (1, 0, "i8"),  # skipped by the library
 }
+# Tensors with the scales of others. The library leaves them out, and takes the unscaled numbers for the weights.
+SCALES = ("scaled_fp8", "scale_weight", "weight_scale", "comfy_quant")
 
 
 class BadWeights(Exception):
@@ -85,6 +88,12 @@ class Tensor:
     """As torch has it: the fastest dimension last."""
     memory: int
     """Bytes once it is loaded as it is."""
+    kind: str
+    """Its type by ggml's name, as it is loaded."""
+
+    @property
+    def is_quantised(self) -> bool:
+        return self.kind not in PLAIN_TYPES
 
     @property
     def size(self) -> int:
@@ -109,6 +118,8 @@ def read_header(path: Path) -> Mapping[str, Tensor]:
         raise BadWeights(f"cannot be read: {error.strerror}") from error
     if not tensors:
         raise BadWeights("holds no tensors")
+    if any(name.rpartition(".")[2] in SCALES for name in tensors):
+        raise BadWeights("has scaled weights, whose scales the library ignores; use f16, bf16 or GGUF")
     return tensors
 
 
@@ -157,10 +168,10 @@ def _read_gguf(data: mmap.mmap) -> dict[str, Tensor]:
     start = -(-cursor.position // alignment) * alignment
     tensors = {}
     for name, shape, type_number, offset in infos:
-        _, block, size = GGML_TYPES[type_number]
+        loaded, block, size = GGML_TYPES[type_number]
         length = math.prod(shape) // block * size
         _check_end(name, start + offset + length, len(data))
-        tensors[name] = Tensor(shape=shape, memory=length)
+        tensors[name] = Tensor(shape=shape, memory=length, kind=loaded)
     return tensors
 
 
@@ -215,13 +226,13 @@ def _read_entries(header: dict[str, Any], start: int, file_size: int) -> Iterato
         kind, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
         if kind not in SAFETENSORS_TYPES:
             raise BadWeights(f"has a tensor of the unsupported type {kind}: '{name}'")
-        in_file, in_memory = SAFETENSORS_TYPES[kind]
+        in_file, in_memory, loaded = SAFETENSORS_TYPES[kind]
         if not all(type(number) is int and number >= 0 for number in (*shape, begin, end)):
             raise BadWeights(f"has a tensor whose shape or place is no number: '{name}'")
         if len(shape) > MAX_DIMENSIONS or math.prod(shape) * in_file != end - begin:
             raise BadWeights(f"has a tensor whose size does not fit its shape: '{name}'")
         _check_end(name, start + end, file_size)
-        yield name, Tensor(shape=shape, memory=math.prod(shape) * in_memory)
+        yield name, Tensor(shape=shape, memory=math.prod(shape) * in_memory, kind=loaded)
 
 
 def _check_end(name: str, end: int, file_size: int) -> None:

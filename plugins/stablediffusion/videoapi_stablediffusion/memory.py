@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from videoapi_stablediffusion.headers import GGML_TYPES, Tensor
+from videoapi_stablediffusion.parts import EMBEDDINGS
 
 CGROUP = Path("/sys/fs/cgroup")
 # Beside the weights: the library's own tables, the tokenizers and Python.
@@ -16,14 +17,21 @@ HEADROOM = 2**30
 BITS = {name: 8 * size / block for name, block, size in GGML_TYPES.values()}
 
 
+# The library keeps a table of words in these types, and makes 32 bits of every other.
+TABLE_TYPES = ("f16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0")
+
+
 def weigh(tensors: Mapping[str, Tensor], wtype: str | None) -> int:
     """Bytes of one file's weights once they are loaded: as they are, or as `wtype`."""
-    if wtype is None:
-        return sum(tensor.memory for tensor in tensors.values())
+    return sum(_weigh(name, tensor, wtype) for name, tensor in tensors.items())
+
+
+def _weigh(name: str, tensor: Tensor, wtype: str | None) -> int:
     # Vectors, such as norms and biases, keep their type.
-    return sum(
-        int(tensor.size * BITS[wtype] / 8) if len(tensor.shape) > 1 else tensor.memory for tensor in tensors.values()
-    )
+    kind = wtype if wtype and len(tensor.shape) > 1 else tensor.kind
+    if name.endswith(EMBEDDINGS) and kind not in TABLE_TYPES:
+        return 4 * tensor.size
+    return tensor.memory if kind == tensor.kind else int(tensor.size * BITS[kind] / 8)
 
 
 def free_memory() -> int:

@@ -28,7 +28,6 @@ FILES = {
 CONTEXT: dict[str, type] = {
     "n_threads": int,
     "wtype": str,
-    "tensor_type_rules": str,
     "rng_type": str,
     "sampler_rng_type": str,
     "lora_apply_mode": str,
@@ -51,7 +50,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "wtype": WEIGHT_TYPES,
     "rng_type": ("std_default", "cuda", "cpu"),
     "sampler_rng_type": ("std_default", "cuda", "cpu"),
-    "lora_apply_mode": ("auto", "immediately", "at_runtime"),
+    "lora_apply_mode": ("at_runtime", "immediately"),
 }
 
 REQUEST: dict[str, type] = {
@@ -59,9 +58,6 @@ REQUEST: dict[str, type] = {
     "scheduler": str,
     "flow_shift": float,
     "eta": float,
-    "slg_scale": float,
-    "skip_layer_start": float,
-    "skip_layer_end": float,
     "cache_mode": str,
     "vae_tiling": bool,
     "vae_tile_size": int,

@@ -24,12 +24,15 @@ SAMPLERS = (
     "res_2s",
     "er_sde",
 )
+# Those that divide by the steps but one.
+NEED_TWO_STEPS = ("karras", "exponential")
+NOISY_SAMPLERS = ("euler_a", "dpm++2s_a", "ddim_trailing", "tcd", "res_multistep", "res_2s", "er_sde")
+"""Those that `eta` has an effect with."""
+# Without the library's ays and gits, whose tables are other models': they make black frames, or end the process.
 SCHEDULERS = (
     "discrete",
     "karras",
     "exponential",
-    "ays",
-    "gits",
     "sgm_uniform",
     "simple",
     "smoothstep",
@@ -50,15 +53,20 @@ MAX_LORAS = 16
 Schema = dict[str, Any]
 
 
-def build_params(variant: Variant, defaults: Mapping[str, Any], loras: Sequence[str], *, two_models: bool) -> Schema:
-    """The schema of every param that this model honours, with the operator's defaults in place of ours."""
-    params = {**_sampling(), **_skip_layers(variant), **_caching(), **_tiling()}
+def build_params(variant: Variant, loras: Sequence[str], *, two_models: bool, high_noise_loras: bool) -> Schema:
+    """The schema of every param that this model honours."""
+    params = {**_sampling(), **_caching(), **_tiling()}
     if two_models:
         params |= _two_models()
     if variant.takes_control_frames:
         params["vace_strength"] = _number("How much the control frames count.", 0, 2, default=1.0)
     if loras:
-        params["loras"] = _loras(loras, two_models=two_models)
+        params["loras"] = _loras(loras, high_noise=two_models and high_noise_loras)
+    return params
+
+
+def with_defaults(params: Schema, defaults: Mapping[str, Any]) -> Schema:
+    """The same with the operator's defaults in place of ours."""
     return {
         name: {**schema, "default": defaults[name]} if name in defaults else schema for name, schema in params.items()
     }
@@ -71,22 +79,7 @@ def _sampling() -> Schema:
         "flow_shift": _number(
             "Moves steps to the noisy end; by default 3 up to 832x480 pixels, 5 above.", 0, 100, above=True
         ),
-        "eta": _number("New noise in each step; by default the sampler's own.", 0, 1),
-    }
-
-
-def _skip_layers(variant: Variant) -> Schema:
-    return {
-        "slg_scale": _number("Skip-layer guidance; 0 is off.", 0, 20, default=0.0),
-        "skip_layers": {
-            "type": "array",
-            "items": {"type": "integer", "minimum": 0, "maximum": variant.blocks - 1},
-            "maxItems": variant.blocks,
-            "default": [7, 8, 9],
-            "description": "The blocks that skip-layer guidance leaves out.",
-        },
-        "skip_layer_start": _number("The part of the steps after which it begins.", 0, 1, default=0.01),
-        "skip_layer_end": _number("The part of the steps after which it ends.", 0, 1, default=0.2),
+        "eta": _number("New noise in each step, for the samplers that add some; by default their own.", 0, 1),
     }
 
 
@@ -136,12 +129,12 @@ def _two_models() -> Schema:
     }
 
 
-def _loras(names: Sequence[str], *, two_models: bool) -> Schema:
+def _loras(names: Sequence[str], *, high_noise: bool) -> Schema:
     properties: Schema = {
         "name": {"enum": [*names]},
         "scale": _number("Its strength.", -5, 5, default=1.0),
     }
-    if two_models:
+    if high_noise:
         properties["high_noise"] = {"type": "boolean", "default": False, "description": "For the high noise half."}
     return {
         "type": "array",

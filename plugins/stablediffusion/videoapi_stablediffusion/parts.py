@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 
-from videoapi_stablediffusion.headers import BadWeights, Tensor, read_header
+from videoapi_stablediffusion.headers import BadWeights, Tensor
 from videoapi_stablediffusion.variants import Variant
 
 Tensors = Mapping[str, Tensor]
 
 UMT5_VOCABULARY = 256384
-EMBEDDINGS = ("shared.weight", "token_embd.weight", "encoder.embed_tokens.weight")
+EMBEDDINGS = ("shared.weight", "token_embd.weight")
 CLIP_VISION_WIDTH = 1280
 # Values of the tiny autoencoder's first convolution for each latent channel: 3 by 3, to 256 channels.
 TINY_FIRST_LAYER = 3 * 3 * 256
@@ -21,6 +20,10 @@ TINY_FIRST_LAYER = 3 * 3 * 256
 def check_text_encoder(tensors: Tensors, variant: Variant) -> None:
     """The library would only warn of a wrong one, and then ignore the prompt."""
     embedding = _find(tensors, *EMBEDDINGS)
+    if embedding is None and _find(tensors, "token_embedding.weight"):
+        raise BadWeights(
+            "has the names of Wan's own checkpoint; the library knows those of ComfyUI's files and of GGUF"
+        )
     if embedding is None:
         raise BadWeights("is no T5 text encoder; Wan needs umt5-xxl")
     if UMT5_VOCABULARY not in embedding.shape:
@@ -28,7 +31,7 @@ def check_text_encoder(tensors: Tensors, variant: Variant) -> None:
 
 
 def check_clip_vision(tensors: Tensors, variant: Variant) -> None:
-    layer = _find(tensors, "vision_model.post_layernorm.weight", "visual.ln_post.weight", "v.post_ln.weight")
+    layer = _find(tensors, "vision_model.post_layernorm.weight")
     if layer is None:
         raise BadWeights("is no CLIP image encoder; Wan needs clip_vision_h")
     if layer.size != CLIP_VISION_WIDTH:
@@ -49,15 +52,6 @@ def check_tiny_vae(tensors: Tensors, variant: Variant) -> None:
     if _find(tensors, "encoder.0.weight") is None:
         raise BadWeights("is a tiny autoencoder without its encoder")
     _check_channels(layer.size // TINY_FIRST_LAYER, variant)
-
-
-def check_lora(path: Path) -> str:
-    """Why a LoRA's file cannot be used; empty when it can."""
-    try:
-        tensors = read_header(path)
-    except BadWeights as error:
-        return str(error)
-    return "" if any("lora" in name.lower() for name in tensors) else "is no LoRA"
 
 
 def _check_channels(channels: int, variant: Variant) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 from videoapi import Clip, GenerationRequest, InvalidRequest, ModelError, OutOfMemory, Progress
 from videoapi_stablediffusion.buffers import Buffers
 from videoapi_stablediffusion.library import Context, Frame, Library, open_library
+from videoapi_stablediffusion.loras import Layers, check_lora
 from videoapi_stablediffusion.memory import OVERHEAD, format_bytes, free_memory, within_free_memory
-from videoapi_stablediffusion.parts import check_lora
 from videoapi_stablediffusion.request import Arguments
 from videoapi_stablediffusion.stages import Stages
 from videoapi_stablediffusion.threads import count_free_cores
@@ -39,9 +39,13 @@ def load(
     paths: Mapping[str, str],
     context: Mapping[str, Any],
     loras: Mapping[str, str],
+    layers: Mapping[str, int],
     weights: Mapping[str, int],
 ) -> StableDiffusionPipeline:
-    """Load a model. `weights` are the bytes of each of its parts. Raises ModelError and OutOfMemory."""
+    """Load a model. `layers` are the inputs of its layers, `weights` the bytes of each of its parts.
+
+    Raises ModelError and OutOfMemory.
+    """
     library = open_library()
     check_memory(library, weights, context)
     settings = {"n_threads": count_free_cores(), **context}
@@ -59,7 +63,7 @@ def load(
         raise ModelError(f"stable-diffusion.cpp takes the model for another than {variant}; its log says for which.")
     return StableDiffusionPipeline(
         loaded,
-        loras,
+        {name: (Path(path), layers) for name, path in loras.items()},
         partial(
             Buffers,
             variant=VARIANTS[variant],
@@ -107,7 +111,9 @@ class _VariantRecorder:
 class StableDiffusionPipeline:
     """A videoapi pipeline around one loaded model."""
 
-    def __init__(self, context: Context, loras: Mapping[str, str], plan: Callable[..., Buffers]) -> None:
+    def __init__(
+        self, context: Context, loras: Mapping[str, tuple[Path, Layers]], plan: Callable[..., Buffers]
+    ) -> None:
         """`plan` tells what a `request` needs."""
         self.context = context
         self._loras = loras
@@ -117,9 +123,10 @@ class StableDiffusionPipeline:
     def generate(self, request: GenerationRequest, progress: Progress) -> Clip:
         """Raises ModelError, OutOfMemory, and InvalidRequest for params that do not go together. Cannot be stopped."""
         buffers = self._plan(request=request)
-        arguments = Arguments(self.context, request, self._loras, is_tiled=buffers.is_tiled)
+        files = {name: str(path) for name, (path, _) in self._loras.items()}
+        arguments = Arguments(self.context, request, files, is_tiled=buffers.is_tiled)
         for choice in request.params.get("loras", ()):
-            if problem := check_lora(Path(self._loras[choice["name"]])):
+            if problem := check_lora(*self._loras[choice["name"]]):
                 raise InvalidRequest("params.loras", f"'{choice['name']}' {problem}.")
         if self._in_main_memory and buffers.total > (free := free_memory()):
             raise OutOfMemory(
@@ -132,11 +139,11 @@ class StableDiffusionPipeline:
             with within_free_memory() if self._in_main_memory else nullcontext():
                 frames = self.context.generate_video(arguments.params, stages)
         except ModelError as error:
-            if self._in_main_memory and "alloc" in error.message:
+            if "alloc" in error.message:
                 raise OutOfMemory(f"There is not enough free memory for this; {SMALLER}.") from error
             raise
         if stages.lora_problem:
-            raise InvalidRequest("params.loras", f"A LoRA does not fit this model: {stages.lora_problem}.")
+            raise ModelError(f"A LoRA was left out: {stages.lora_problem}.")
         return Clip(frames=_hand_out(frames))
 
     def close(self) -> None:

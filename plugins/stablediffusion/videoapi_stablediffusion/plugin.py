@@ -6,13 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from videoapi import FrameGrid, Limits, ModelFile, ModelSpec, Pipeline, hookimpl
-from videoapi_stablediffusion.headers import BadWeights, read_header
+from videoapi_stablediffusion.headers import PLAIN_TYPES, BadWeights, read_header
+from videoapi_stablediffusion.loras import find_layers
 from videoapi_stablediffusion.memory import weigh
 from videoapi_stablediffusion.options import CONTEXT, CONTEXT_DEFAULTS, FILES, REQUEST, Options
-from videoapi_stablediffusion.params import build_params
+from videoapi_stablediffusion.params import build_params, with_defaults
 from videoapi_stablediffusion.parts import Tensors, check_clip_vision, check_text_encoder, check_tiny_vae, check_vae
-from videoapi_stablediffusion.variants import Variant, find_variant
+from videoapi_stablediffusion.variants import A14B, Variant, find_variant
 
+A14B_BLOCKS = 40
 LORA_SUFFIXES = (".safetensors", ".gguf")
 # The library looks for emphasis in a prompt by recursion and crashes on some tens of kilobytes.
 LIMITS = Limits(max_side=1920, max_pixels=1280 * 1280, max_frames=257, max_prompt_length=2000)
@@ -52,23 +54,28 @@ def build_spec(config: ModelFile) -> ModelSpec:
     context = {**CONTEXT_DEFAULTS, **options.all(CONTEXT)}
     if "n_threads" not in context and (threads := config.get("threads", int, 0)):
         context["n_threads"] = threads
+    applied_into_weights = context["lora_apply_mode"] == "immediately"
+    if applied_into_weights and _is_quantised(tensors["diffusion_model_path"], context.get("wtype")):
+        raise options.error("lora_apply_mode", "cannot be immediately for quantised weights: the library aborts")
     loras = _find_loras(options)
-    params = build_params(variant, options.all(REQUEST), sorted(loras), two_models=two_models)
+    params = build_params(variant, sorted(loras), two_models=two_models, high_noise_loras=applied_into_weights)
+    defaults = options.all({name: kind for name, kind in REQUEST.items() if name in params})
     return ModelSpec(
         name=config.name,
         description=f"{variant.name} through stable-diffusion.cpp",
         modes=variant.modes,
-        defaults=variant.defaults,
+        defaults=A14B if two_models and variant.blocks == A14B_BLOCKS else variant.defaults,
         limits=LIMITS,
         size_multiple=variant.size_multiple,
         frame_grid=FRAME_GRID,
-        params=params,
+        params=with_defaults(params, defaults),
         interruptible=False,
         settings={
             "variant": variant.name,
             "paths": {name: str(path) for name, path in paths.items()},
             "context": context,
             "loras": loras,
+            "layers": find_layers(tensors["diffusion_model_path"]) if loras else {},
             "weights": {name: weigh(part, context.get("wtype")) for name, part in tensors.items()},
         },
     )
@@ -136,5 +143,14 @@ def _find_loras(options: Options) -> dict[str, str]:
         return {}
     if not folder.is_dir():
         raise options.error("lora_dir", f"is not a folder: {folder.name}")
-    found = (path for path in sorted(folder.iterdir()) if path.suffix in LORA_SUFFIXES)
-    return {path.stem: str(path) for path in found}
+    found = [path for path in sorted(folder.iterdir()) if path.suffix in LORA_SUFFIXES]
+    loras = {path.stem: str(path) for path in found}
+    if len(loras) < len(found):
+        raise options.error("lora_dir", "holds two files of one name with different endings")
+    return loras
+
+
+def _is_quantised(tensors: Tensors, wtype: str | None) -> bool:
+    if wtype is not None:
+        return wtype not in PLAIN_TYPES
+    return any(tensor.is_quantised for tensor in tensors.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from PIL.Image import Image
 
 from videoapi import GenerationRequest, InvalidRequest
 from videoapi_stablediffusion.library import Context
-from videoapi_stablediffusion.params import CACHE_PARAMS
+from videoapi_stablediffusion.params import CACHE_PARAMS, NEED_TWO_STEPS, NOISY_SAMPLERS
 
 # Wan's own advice: 3 for 480p, 5 for 720p.
 SMALL_PIXELS, SMALL_SHIFT, LARGE_SHIFT = 832 * 480, 3.0, 5.0
@@ -55,6 +55,7 @@ class Arguments:
 
     def _fill_sampling(self, request: GenerationRequest) -> None:
         given, steps = self._given, request.num_inference_steps
+        _check_sampling(request)
         low, high = self.params.sample_params, self.params.high_noise_sample_params
         sampler = given["sampler"]
         for half, guidance, method in (
@@ -70,19 +71,12 @@ class Arguments:
             half.eta = given.get("eta", AUTO)
             half.flow_shift = given.get("flow_shift", find_flow_shift(request))
             half.guidance.txt_cfg = guidance
-            self._fill_skip_layers(half.guidance.slg, given["skip_layers"])
         low.sample_steps = steps
         if "high_noise_step" in given:
             high.sample_steps = given["high_noise_step"]
             low.sample_steps = steps - high.sample_steps
             if low.sample_steps < 1:
                 raise InvalidRequest("params.high_noise_step", f"Must be less than all the steps, which are {steps}.")
-
-    def _fill_skip_layers(self, slg: Any, layers: Sequence[int]) -> None:
-        slg.layers = self._own((ctypes.c_int * len(layers))(*layers))
-        slg.layer_count = len(layers)
-        slg.layer_start, slg.layer_end = self._given["skip_layer_start"], self._given["skip_layer_end"]
-        slg.scale = self._given["slg_scale"]
 
     def _fill_tiles_and_cache(self) -> None:
         given, tiling, cache = self._given, self.params.vae_tiling_params, self.params.cache
@@ -101,6 +95,9 @@ class Arguments:
 
     def _fill_loras(self, files: Mapping[str, str]) -> None:
         chosen = self._given.get("loras", ())
+        keys = [(choice["name"], choice.get("high_noise", False)) for choice in chosen]
+        if len(set(keys)) < len(keys):
+            raise InvalidRequest("params.loras", "Names one of them twice.")
         loras = (self.binding.sd_lora_t * len(chosen))()
         for lora, choice in zip(loras, chosen, strict=True):
             lora.path = files[choice["name"]].encode()
@@ -117,6 +114,21 @@ class Arguments:
     def _own(self, thing: Any) -> Any:
         self._owned.append(thing)
         return thing
+
+
+def _check_sampling(request: GenerationRequest) -> None:
+    """Refuse what would have no effect, or break the library."""
+    given = request.params
+    if given["scheduler"] in NEED_TWO_STEPS and request.num_inference_steps < 2:
+        raise InvalidRequest("params.scheduler", f"'{given['scheduler']}' needs at least two steps.")
+    samplers = {given["sampler"], given.get("high_noise_sampler", given["sampler"])}
+    if "eta" in given and not samplers.intersection(NOISY_SAMPLERS):
+        raise InvalidRequest(
+            "params.eta", f"Has no effect with this sampler; it has with: {', '.join(NOISY_SAMPLERS)}."
+        )
+    # The library makes the unguided half of the prompt for the low noise half, and only if that one needs it.
+    if request.guidance_scale == 1 and given.get("high_noise_cfg_scale", 1) != 1:
+        raise InvalidRequest("params.high_noise_cfg_scale", "Has no effect with cfg_scale 1.")
 
 
 def find_flow_shift(request: GenerationRequest) -> float:

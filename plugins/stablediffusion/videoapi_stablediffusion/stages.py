@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from videoapi import Progress
+from videoapi import Phase, Progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 DENOISING, DENOISED, LORA_FAILED = "generate_video ", "generating latent video completed", "load lora tensors from"
-PARTLY_APPLIED = "LoRA tensors have been applied"
 
 
 class Stages:
@@ -29,6 +28,7 @@ class Stages:
         self._progress = progress
         self._steps = steps
         self._denoising = False
+        self._phase: Phase = "encoding prompt"
         self._before = self._done = 0
         self.lora_problem = ""
         """What the library said of a LoRA that it has left out."""
@@ -36,16 +36,22 @@ class Stages:
     def log(self, line: str) -> None:
         if line.startswith(DENOISING) and line[len(DENOISING)].isdigit():
             self._denoising = True
-            self._report(lambda: self._progress.phase("denoising"))
+            self._enter("denoising")
         elif line.startswith(DENOISED):
             self._denoising = False
-            self._report(lambda: self._progress.phase("decoding"))
-        elif line.startswith(LORA_FAILED) or (PARTLY_APPLIED in line and line.startswith("Only")):
+            self._enter("decoding")
+        elif line.startswith(LORA_FAILED):
             self.lora_problem = line
 
+    def _enter(self, phase: Phase) -> None:
+        self._phase = phase
+        self._report(lambda: self._progress.phase(phase))
+
     def step(self, done: int, total: int) -> None:
-        """Each half begins anew at 0; samplers of two passes count one too many."""
+        """Each half begins anew at 0; samplers of two passes count one too many. Outside the denoising, tiles count."""
         if not self._denoising:
+            # A sign of life: on a CPU, many tiles take longer than the server's patience with silence.
+            self._report(lambda: self._progress.phase(self._phase))
             return
         if done == 0:
             self._before = self._done

@@ -42,6 +42,8 @@ class Variant:
     hidden: int = 8960
     """Of their feed-forward part."""
     heads: int = 12
+    inputs: int = 16
+    """Channels that go into it: latents, and for images as many again and a mask."""
     defaults: Defaults = WAN_2_1
     latent_channels: int = 16
     """Of the autoencoder that belongs to it."""
@@ -57,7 +59,7 @@ VARIANTS = {
     variant.name: variant
     for variant in (
         Variant(name="Wan2.1-T2V-1.3B", modes=TEXT),
-        Variant(name="Wan2.1-I2V-1.3B", modes=FRAMES, needs_clip_vision=True),
+        Variant(name="Wan2.1-I2V-1.3B", modes=FRAMES, inputs=36, needs_clip_vision=True),
         Variant(name="Wan2.1-VACE-1.3B", modes=VACE, takes_control_frames=True),
         Variant(
             name="Wan2.2-TI2V-5B",
@@ -65,21 +67,26 @@ VARIANTS = {
             width=3072,
             hidden=14336,
             heads=24,
+            inputs=48,
             defaults=TI2V,
             latent_channels=48,
             size_multiple=32,
         ),
         _large(name="Wan2.x-T2V-14B", modes=TEXT),
         _large(name="Wan2.x-VACE-14B", modes=VACE, takes_control_frames=True),
-        _large(name="Wan2.1-I2V-14B", modes=FRAMES, needs_clip_vision=True),
-        _large(name="Wan2.1-FLF2V-14B", modes=frozenset({"first_and_last_frame"}), needs_clip_vision=True),
-        _large(name="Wan2.2-I2V-14B", modes=FRAMES, defaults=A14B),
+        _large(name="Wan2.1-I2V-14B", modes=FRAMES, inputs=36, needs_clip_vision=True),
+        _large(name="Wan2.1-FLF2V-14B", modes=frozenset({"first_and_last_frame"}), inputs=36, needs_clip_vision=True),
+        _large(name="Wan2.2-I2V-14B", modes=FRAMES, inputs=36, defaults=A14B),
     )
 }
 
 
 def find_variant(tensors: Mapping[str, Tensor]) -> Variant:
     """The variant of a diffusion model's file. Raises BadWeights for one that the library would choke on."""
+    if any(name.endswith("blocks.0.attn1.to_q.weight") for name in tensors):
+        raise BadWeights(
+            "has diffusers' names; the library knows those of Wan's own and of ComfyUI's files, and of GGUF"
+        )
     if not any(name.endswith("blocks.0.cross_attn.norm_k.weight") for name in tensors):
         raise BadWeights("is no Wan diffusion model, which is all that this library makes videos with")
     blocks, vace = 0, False
@@ -91,14 +98,23 @@ def find_variant(tensors: Mapping[str, Tensor]) -> Variant:
             blocks = max(blocks, int(match[2]) + 1)
     if blocks not in (30, 40):
         raise BadWeights(f"has {blocks} blocks; a Wan model has 30 (1.3B, 5B) or 40 (14B)")
-    return VARIANTS[_name(tensors, blocks, vace=vace)]
+    variant = VARIANTS[_name(tensors, blocks, vace=vace)]
+    inputs = _find_patch(tensors).size // 4 // variant.width
+    if inputs != variant.inputs:
+        raise BadWeights(f"has {inputs} input channels where {variant.name} has {variant.inputs}: a variant of its own")
+    return variant
+
+
+def _find_patch(tensors: Mapping[str, Tensor]) -> Tensor:
+    """Not that of the control frames, whose name has a word before it."""
+    for name, tensor in tensors.items():
+        if name == "patch_embedding.weight" or name.endswith(".patch_embedding.weight"):
+            return tensor
+    raise BadWeights("has no patch embedding")
 
 
 def _name(tensors: Mapping[str, Tensor], blocks: int, *, vace: bool) -> str:
-    patch = next((tensor for name, tensor in tensors.items() if name.endswith("patch_embedding.weight")), None)
-    if patch is None:
-        raise BadWeights("has no patch embedding")
-    width = patch.size // 4
+    width = _find_patch(tensors).size // 4
     has_image_embedding = any("img_emb" in name for name in tensors)
     if blocks == 30:
         if width == TI2V_5B and not has_image_embedding:
