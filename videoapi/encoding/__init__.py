@@ -1,5 +1,6 @@
 """Frames to mp4 and back: the only package that knows ffmpeg. No Django here: the model's process uses it too."""
 
+from videoapi.encoding.adopt import adopt
 from videoapi.encoding.clips import check_clip, read_clip
 from videoapi.encoding.containers import find_container
 from videoapi.encoding.encode import Encoder, VideoFormat, trim
@@ -12,6 +13,7 @@ __all__ = [
     "ClipError",
     "Encoder",
     "VideoFormat",
+    "adopt",
     "check_clip",
     "find_container",
     "find_ffmpeg",
