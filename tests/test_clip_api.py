@@ -195,7 +195,7 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
         "sound",
         {"input_reference": base64_of(encode_clip((), sound=1))},
         "input_reference",
-        "There is no video in the file.",
+        "The clip has no video.",
     ),
     (
         "large",

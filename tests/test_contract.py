@@ -7,12 +7,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import videoapi
 
 ROOT = Path(__file__).parent.parent
+SILENCE = videoapi.Audio(samples=np.zeros((1, 1), np.float32), sample_rate=8000)
 
 
 def run_python(code: str) -> str:
@@ -75,6 +78,19 @@ def test_a_frame_grid_rounds_up(grid: tuple[int, int], asked: int, made: int) ->
 def test_numbers_that_no_video_can_have_are_refused(make: Callable[[], object]) -> None:
     with pytest.raises(videoapi.ConfigurationError):
         make()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({}, "either frames or a file"),
+        ({"frames": [], "file": Path("x.mp4")}, "either frames or a file"),
+        ({"file": Path("x.mp4"), "audio": SILENCE}, "in the file"),
+    ],
+)
+def test_a_clip_is_frames_or_a_file(values: Any, message: str) -> None:
+    with pytest.raises(videoapi.ConfigurationError, match=message):
+        videoapi.Clip(**values)
 
 
 def test_the_documented_plugin_has_under_forty_lines() -> None:

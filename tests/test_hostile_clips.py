@@ -51,8 +51,8 @@ def test_rubbish_in_place_of_any_part_is_refused_or_read_but_never_more(tmp_path
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (encode_clip((), sound=1), "There is no video in the file."),
-        (encode_clip((), kind="mkv", sound=1), "There is no video in the file."),
+        (encode_clip((), sound=1), "The clip has no video."),
+        (encode_clip((), kind="mkv", sound=1), "The clip has no video."),
         (encode_clip(greys(8), kind="mov", codec="cinepak", pixels="rgb24"), "codec is not one of h264, hevc"),
         (encode_clip(greys(8), kind="mkv", codec="ffv1"), "codec is not one of"),
         (encode_clip(greys(2, 2048, 1024)), "has 2048x1024 pixels; at most 1000000 are accepted."),

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 from videoapi.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
     from PIL.Image import Image
@@ -152,11 +154,23 @@ class Audio:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Clip:
-    """What a pipeline returns."""
+    """What a pipeline returns: frames, or a file of an engine that encodes them itself."""
 
-    frames: Iterable[NDArray[Any]]
+    frames: Iterable[NDArray[Any]] | None = None
     """RGB arrays (height, width, 3): uint8, or floating point in [0, 1]. Read once, as ffmpeg takes them."""
     audio: Audio | None = None
+    """Beside `frames`; a `file` brings its own."""
+    file: Path | None = None
+    """An mp4 that the plugin has written, a temporary file for instance: the kernel takes it over, makes it what was
+    asked for and deletes it. It must have the request's size and at least its frames; their rate becomes the request's.
+    H.264 in yuv420p whose frames and rate are right is not encoded again, so its colours stay what the file says. Its
+    sound is kept, unless the rate was another: the frames then no longer go with it."""
+
+    def __post_init__(self) -> None:
+        if (self.frames is None) == (self.file is None):
+            raise ConfigurationError("A Clip has either frames or a file.")
+        if self.file is not None and self.audio is not None:
+            raise ConfigurationError("A Clip with a file has its sound in the file, not in audio.")
 
 
 class Progress(Protocol):

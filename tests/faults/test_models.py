@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.server import Server
+from tests.videos import read
 
 
 @pytest.mark.parametrize(
@@ -52,6 +54,26 @@ def test_a_fault_gives_its_status_and_reason_leaves_nothing_and_the_next_request
         lambda: not [command for _, command in faulty_server.processes() if "ffmpeg" in command], "ffmpeg to be gone"
     )
     assert faulty_server.post({"model": "faulty-good", "prompt": "next"}).status == 200
+
+
+def test_an_engines_file_is_published_or_refused_and_never_left_behind(tmp_path: Path, faulty_plugins: Path) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    with Server(tmp_path, faulty_plugins, VIDEOAPI_PRELOAD="faulty-file", TMPDIR=str(temporary)) as server:
+        made = server.post({"model": "faulty-file", "prompt": "anything", "seed": 7})
+        assert (made.status, made.json["data"][0]["url"][-4:]) == (200, ".mp4")
+        video = read(server.get(made.json["data"][0]["url"]).body)
+        assert (video.codec, len(video.frames), video.rate) == ("h264", 5, 5)
+        assert [round(float(frame.mean())) for frame in video.frames] == pytest.approx([27, 67, 107, 147, 187], abs=2)
+        assert json.loads(video.metadata["comment"])["prompt"] == "anything"
+        before = server.files()
+        torn = server.post({"model": "faulty-torn-file", "prompt": "anything"})
+        assert (torn.status, torn.error["code"]) == (500, "model_error")
+        assert torn.error["message"] == "The engine's file is cut short."
+        assert server.files() == before
+        folders = list(temporary.glob("engine-*"))
+        assert len(folders) == 2
+        assert not [file for folder in folders for file in folder.iterdir()]
 
 
 def test_what_a_plugin_raised_is_in_the_log_whole(faulty_server: Server) -> None:

@@ -4,7 +4,9 @@ import ctypes
 import logging
 import os
 import signal
+import tempfile
 import time
+from pathlib import Path
 
 import videoapi
 
@@ -35,6 +37,8 @@ KINDS = (
     "load-crash",
     "clip",
     "clip-alone",
+    "file",
+    "torn-file",
 )
 PARAMS = {
     "brightness": {"type": "integer", "minimum": 0, "maximum": 30, "default": 0},
@@ -122,7 +126,25 @@ class FaultyPipeline:
             frames[0] = np.asarray(request.start_image)
         if request.end_image is not None:
             frames[-1] = np.asarray(request.end_image)
+        if self.kind in ("file", "torn-file"):
+            return videoapi.Clip(file=write(frames, request.fps, is_torn=self.kind == "torn-file"))
         return videoapi.Clip(frames=iter(frames))
+
+
+def write(frames, fps, is_torn):
+    import av
+
+    path = Path(tempfile.mkdtemp(prefix="engine-")) / "made.mp4"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", rate=fps)
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for frame in frames:
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "rgb24")))
+        output.mux(stream.encode())
+    if is_torn:
+        path.write_bytes(path.read_bytes()[:-100])
+    return path
 
 
 def fail(kind):

@@ -1,9 +1,11 @@
 """Frames to mp4 and back: the only package that knows ffmpeg. No Django here: the model's process uses it too."""
 
-from videoapi.encoding.clips import ClipError, check_clip, read_clip
+from videoapi.encoding.adopt import adopt
+from videoapi.encoding.clips import check_clip, read_clip
 from videoapi.encoding.containers import find_container
 from videoapi.encoding.encode import Encoder, VideoFormat, trim
 from videoapi.encoding.ffmpeg import find_ffmpeg
+from videoapi.encoding.source import ClipError
 from videoapi.encoding.thumbnail import write_thumbnail
 from videoapi.encoding.verify import verify
 
@@ -11,6 +13,7 @@ __all__ = [
     "ClipError",
     "Encoder",
     "VideoFormat",
+    "adopt",
     "check_clip",
     "find_container",
     "find_ffmpeg",

@@ -6,37 +6,27 @@ import io
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
-import av
-from av.stream import Disposition
 from PIL import Image, ImageOps
 
-from videoapi.encoding.containers import Container, find_container, is_modest, is_whole
+from videoapi.encoding.containers import find_container, is_modest, is_whole
 from videoapi.encoding.pictures import shown_size, to_picture
+from videoapi.encoding.source import THREADS, ClipError, open_video, too_large
 
 if TYPE_CHECKING:
-    from av.container import InputContainer
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-CODECS = ("h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mjpeg", "prores")
-# By the names of their decoders, of which an AV1 has several.
-DECODERS = (*CODECS, "libdav1d")
+WHAT = "The clip"
 DAMAGED = "The clip is damaged."
 # Whatever a hostile file makes of the limits on bytes and pixels.
 CHECK_SECONDS, READ_SECONDS = 10.0, 300.0
-THREADS = 4
 # How far the times of a Matroska file, which are rounded to a thousandth of a second, can be off.
 ROUNDING = Fraction(1, 1000)
-
-
-class ClipError(Exception):
-    """The clip cannot be used; the message is a sentence for the client."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +53,7 @@ def check_clip(data: bytes, *, num_frames: int, fps: int, max_pixels: int) -> Cl
     first = start = last = None
     length = packets = 0
     deadline = _Deadline(CHECK_SECONDS)
-    with _open(io.BytesIO(data), container, max_pixels, threads=1) as (source, stream):
+    with open_video(io.BytesIO(data), container, WHAT, max_pixels=max_pixels, threads=1) as (source, stream):
         assert stream.time_base is not None
         for packet in source.demux(stream):
             deadline.check()
@@ -85,7 +75,7 @@ def check_clip(data: bytes, *, num_frames: int, fps: int, max_pixels: int) -> Cl
         # A frame that does not say how long it is shown is shown as long as the others.
         seconds = (last - start + (length or Fraction(last - start, max(1, packets - 1)))) * stream.time_base
     if width * height > max_pixels:
-        raise _too_large(width, height, max_pixels)
+        raise too_large(WHAT, width, height, max_pixels)
     return ClipFacts(width=width, height=height, num_frames=_count(seconds, fps))
 
 
@@ -104,7 +94,7 @@ def read_clip(
         file.seek(0)
         if container is None:
             raise ClipError(DAMAGED)
-        with _open(file, container, max_pixels, THREADS) as (source, stream):
+        with open_video(file, container, WHAT, max_pixels=max_pixels, threads=THREADS) as (source, stream):
             for frame, times in _stretch(deadline.watch(source.decode(stream)), stream, num_frames, fps):
                 picture = ImageOps.fit(to_picture(frame, stream), (width, height), Image.Resampling.LANCZOS)
                 pictures += [picture] * times
@@ -148,50 +138,6 @@ def _stretch(
 def _count(seconds: Fraction, fps: int) -> int:
     """The frames in a time: to the nearest number, halves up, and never none."""
     return max(1, math.floor(seconds * fps + Fraction(1, 2)))
-
-
-@contextmanager
-def _open(
-    file: BinaryIO, container: Container, max_pixels: int, threads: int
-) -> Iterator[tuple[InputContainer, VideoStream]]:
-    # Nothing is guessed and nothing else is opened, whatever the file asks for. The limits hold for the frames that
-    # ffmpeg decodes while it looks at the streams, too.
-    options = {
-        "format_whitelist": container,
-        "protocol_whitelist": "none",
-        "codec_whitelist": ",".join(DECODERS),
-        "max_pixels": str(max_pixels),
-        "threads": "1",
-    }
-    try:
-        with av.open(file, "r", format=container, options=options, metadata_errors="replace") as source:
-            stream = next((s for s in source.streams.video if not s.disposition & Disposition.attached_pic), None)
-            if stream is None:
-                raise ClipError("There is no video in the file.")
-            _check_stream(stream, max_pixels)
-            stream.codec_context.options = {"max_pixels": str(max_pixels)}
-            stream.codec_context.thread_count = threads
-            yield source, stream
-    except av.FFmpegError as error:
-        # Its lack of memory, too: a file that asks for too much.
-        raise ClipError(DAMAGED) from error
-    except (ClipError, MemoryError):
-        raise
-    except Exception as error:
-        # Files that are damaged on purpose make PyAV raise more than its own errors.
-        raise ClipError(DAMAGED) from error
-
-
-def _check_stream(stream: VideoStream, max_pixels: int) -> None:
-    context = stream.codec_context
-    if context is None or context.codec.canonical_name not in CODECS:
-        raise ClipError(f"The clip's codec is not one of {', '.join(CODECS)}.")
-    if context.width * context.height > max_pixels:
-        raise _too_large(context.width, context.height, max_pixels)
-
-
-def _too_large(width: int, height: int, max_pixels: int) -> ClipError:
-    return ClipError(f"The clip has {width}x{height} pixels; at most {max_pixels} are accepted.")
 
 
 class _Deadline:

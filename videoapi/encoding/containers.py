@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from mmap import mmap
 from typing import Literal
 
 Container = Literal["mov", "matroska"]
 """ffmpeg's names of the two demuxers that are ever used: neither opens another file."""
+Data = bytes | mmap
 
 EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"})
@@ -31,14 +33,14 @@ def find_container(data: bytes) -> Container | None:
     return "mov" if data[4:8] in BOXES else None
 
 
-def is_whole(data: bytes, container: Container) -> bool:
+def is_whole(data: Data, container: Container) -> bool:
     """False when the file says that it goes on where it ends."""
     if container == "matroska":
         return all(end <= len(data) for end in _elements(data))
     return all(end <= len(data) for kind, _, end in _boxes(data) if kind in (b"moov", b"moof", b"mdat"))
 
 
-def is_modest(data: bytes, container: Container) -> bool:
+def is_modest(data: Data, container: Container) -> bool:
     """False for an mp4 whose index says that it has more samples than MAX_SAMPLES, or is compressed.
 
     A few bytes can say so, and ffmpeg makes an entry in memory for each.
@@ -52,7 +54,7 @@ def is_modest(data: bytes, container: Container) -> bool:
     return sum(_number(index, found.start() + COUNTS[found[0]]) for found in COUNTED.finditer(index)) <= MAX_SAMPLES
 
 
-def _boxes(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+def _boxes(data: Data) -> Iterator[tuple[bytes, int, int]]:
     """Type, start and end of an mp4's parts (ISO/IEC 14496-12, 4.2)."""
     start = 0
     while start + 8 <= len(data):
@@ -65,11 +67,11 @@ def _boxes(data: bytes) -> Iterator[tuple[bytes, int, int]]:
         start = end
 
 
-def _number(data: bytes, start: int) -> int:
+def _number(data: Data, start: int) -> int:
     return int.from_bytes(data[start : start + 4], "big")
 
 
-def _elements(data: bytes) -> Iterator[int]:
+def _elements(data: Data) -> Iterator[int]:
     """The ends of an EBML header and of the segment behind it (RFC 8794 and 9559); one that is streamed has none."""
     start = 0
     for name in (EBML, SEGMENT):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # A clip whose brightest sample is at most this is a failure of the model: half precision gone wrong looks so.
 BLACK = 1
+ALL_BLACK = "Every frame is black; the model's numbers have probably overflowed."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +47,7 @@ class Encoder:
         self._path = path
         self._video = video
         self._executable = executable
-        self._tags = _metadata_options(metadata)
+        self._tags = metadata_options(metadata)
         frames = ffmpeg.input(
             "pipe:", format="rawvideo", pix_fmt="rgb24", s=f"{video.width}x{video.height}", r=video.fps
         )
@@ -65,14 +66,15 @@ class Encoder:
         Raises ModelError for frames that are missing, of the wrong shape, not finite, or all black, and EncodingError
         for ffmpeg's own failures.
         """
+        assert clip.frames is not None, "a file is adopted"
         first = self._write(iter(clip.frames))
         self._ffmpeg.end_input()
         # ffmpeg has frames in hand still, so this costs no time.
         try:
             write_thumbnail(first, self._path.with_suffix(".jpg"))
-        except OSError as error:
+        except EncodingError:
             self._ffmpeg.finish()  # its own reason is the better one
-            raise EncodingError(f"The thumbnail could not be written: {error.strerror}.") from error
+            raise
         self._ffmpeg.finish()
         if clip.audio is not None:
             self._add_audio(clip.audio)
@@ -98,9 +100,9 @@ class Encoder:
             self._ffmpeg.write(pixels.data)
             count += 1
         if first is None or count < self._video.num_frames:
-            raise ModelError(f"The model made {count} frames of {self._video.num_frames}.")
+            raise too_few(count, self._video)
         if brightest <= BLACK:
-            raise ModelError("Every frame is black; the model's numbers have probably overflowed.")
+            raise ModelError(ALL_BLACK)
         return first
 
     def _add_audio(self, audio: Audio) -> None:
@@ -123,6 +125,11 @@ def trim(frames: Iterable[NDArray[Any]], made: int, wanted: int, *, keep_last: b
         return islice(frames, wanted)
     chosen = {round(i * (made - 1) / (wanted - 1)) for i in range(wanted)}
     return (frame for index, frame in enumerate(frames) if index in chosen)
+
+
+def too_few(count: int, video: VideoFormat) -> ModelError:
+    """To raise for a video that ends early."""
+    return ModelError(f"The model made {count} frames of {video.num_frames}.")
 
 
 def to_uint8(frame: NDArray[Any], index: int) -> NDArray[np.uint8]:
@@ -155,7 +162,7 @@ VIDEO_OPTIONS: Mapping[str, Any] = {
 }
 
 
-def _metadata_options(metadata: Mapping[str, Any] | None) -> dict[str, str]:
+def metadata_options(metadata: Mapping[str, Any] | None) -> dict[str, str]:
     """The generation's facts as JSON in the `comment` tag, which every player and ffprobe shows."""
     if not metadata:
         return {}

@@ -39,6 +39,11 @@ def shown_size(frame: VideoFrame, stream: VideoStream) -> tuple[int, int]:
     return (frame.height, width) if turned else (width, frame.height)
 
 
+def is_plain(frame: VideoFrame, stream: VideoStream) -> bool:
+    """The frame is stored as it is meant to be seen: upright and with square pixels."""
+    return _find_turn(frame) is None and _square_width(frame, stream) == frame.width
+
+
 def to_picture(frame: VideoFrame, stream: VideoStream) -> Image.Image:
     """The frame in RGB; transparency on white, as for images."""
     is_transparent = any(component.is_alpha for component in frame.format.components)

@@ -9,10 +9,12 @@ import json
 import logging
 import os
 import queue
+import shutil
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -21,11 +23,11 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from videoapi.catalog import load_catalog
-from videoapi.encoding import ClipError, Encoder, VideoFormat, find_ffmpeg, read_clip, trim, write_thumbnail
+from videoapi.encoding import ClipError, Encoder, VideoFormat, adopt, find_ffmpeg, read_clip, trim, write_thumbnail
 from videoapi.engine.output import LOG_FORMAT, hide_paths
 from videoapi.engine.parent import die_with_parent
 from videoapi.engine.process import PREVIEW
-from videoapi.exceptions import Cancelled, InvalidRequest, ModelError, OutOfMemory, VideoAPIError
+from videoapi.exceptions import Cancelled, EncodingError, InvalidRequest, ModelError, OutOfMemory, VideoAPIError
 from videoapi.types import GenerationRequest, Phase, Pipeline
 
 if TYPE_CHECKING:
@@ -138,15 +140,37 @@ def run_job(pipeline: Pipeline, job: dict[str, Any], channel: Channel) -> dict[s
         end_image=_open(job["end_image"]),
         clip=_read_clip(job),
     )
-    video = VideoFormat(**job["video"])
-    with Encoder(Path(job["output"]), video, find_ffmpeg(job["ffmpeg"]), job["metadata"]) as encoder:
+    output, video, keep_last = Path(job["output"]), VideoFormat(**job["video"]), request.end_image is not None
+    executable = find_ffmpeg(job["ffmpeg"])
+    with Encoder(output, video, executable, job["metadata"]) as encoder:
         clip = pipeline.generate(request, reporter)
-        frames = trim(clip.frames, request.num_frames, video.num_frames, keep_last=request.end_image is not None)
-        clip = replace(clip, frames=reporter.book("decoding", frames))
-        reporter.phase("encoding")
-        encoder.encode(clip)
+        if clip.frames is not None:
+            frames = trim(clip.frames, request.num_frames, video.num_frames, keep_last=keep_last)
+            clip = replace(clip, frames=reporter.book("decoding", frames))
+            reporter.phase("encoding")
+            encoder.encode(clip)
+    if clip.file is not None:
+        with _take_over(clip.file, output.with_suffix(".engine.mp4")) as file:
+            reporter.phase("encoding")
+            adopt(file, output, video, executable, job["metadata"], keep_last=keep_last)
     reporter.close()
     return reporter.timings
+
+
+@contextmanager
+def _take_over(file: Path, taken: Path) -> Iterator[Path]:
+    """The plugin's file among this job's own, which go when the job does, even if this process is killed."""
+    if not file.is_file():
+        raise ModelError("The engine's file does not exist.")
+    try:
+        try:
+            shutil.move(file, taken)
+        except OSError as error:
+            raise EncodingError(f"The engine's file could not be taken over: {error.strerror}.") from error
+        yield taken
+    finally:
+        for path in (file, taken):
+            path.unlink(missing_ok=True)
 
 
 def _open(path: str | None) -> Image.Image | None:

@@ -45,8 +45,9 @@ class StarterPipeline:
         pipeline = self._text if request.start_image is None else self._images
         clip = pipeline.generate(native, progress)
         frames = clip.frames
+        assert frames is not None
         if request.num_frames != native.num_frames:
-            frames = stretch(list(clip.frames), request.num_frames)
+            frames = stretch(list(frames), request.num_frames)
         return Clip(frames=_resize_all(frames, request.width, request.height))
 
 
