@@ -97,6 +97,14 @@ def load(load_file: Callable[..., tuple[ModelSpec, Any]]) -> Iterator[Callable[.
         model.close()
 
 
+@pytest.fixture(scope="module")
+def t2v(load_file: Callable[..., tuple[ModelSpec, Any]]) -> Iterator[tuple[ModelSpec, Any]]:
+    """The plain model, loaded once for the tests that change nothing about it."""
+    spec, model = load_file()
+    yield spec, model
+    model.close()
+
+
 @pytest.fixture
 def make_request() -> Callable[..., GenerationRequest]:
     """A small request as the kernel would resolve it: with the defaults of the spec's params."""
@@ -108,3 +116,10 @@ def make_request() -> Callable[..., GenerationRequest]:
         return GenerationRequest(**{**small, **plain, **fields, "params": defaults | (params or {})})
 
     return make
+
+
+def run(spec: Any, model: Any, progress: Any, make_request: Callable[..., GenerationRequest], **fields: Any) -> Any:
+    """The frames as one array (frames, height, width, 3)."""
+    import numpy as np
+
+    return np.stack(list(model.generate(make_request(spec, **fields), progress).frames))

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from plugins.stablediffusion.tests.conftest import need_library
-from plugins.stablediffusion.tests.weights import F16, Entry, write_gguf
+from plugins.stablediffusion.tests.entries import F16, Entry, write_gguf
 from videoapi_stablediffusion.headers import GGML_TYPES, BadWeights, read_header
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from plugins.stablediffusion.tests.weights import SHAPES, Entry, lora, text_encoder, wan, write_gguf
+from plugins.stablediffusion.tests.entries import Entry, write_gguf
+from plugins.stablediffusion.tests.weights import SHAPES, lora, text_encoder, wan
 from videoapi import ConfigurationError, ModelFile
 from videoapi_stablediffusion import ggml, plugin
 from videoapi_stablediffusion.headers import Tensor

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from plugins.stablediffusion.tests.weights import text_encoder, write_gguf
+from plugins.stablediffusion.tests.entries import write_gguf
+from plugins.stablediffusion.tests.weights import text_encoder
 
 
 @pytest.mark.slow

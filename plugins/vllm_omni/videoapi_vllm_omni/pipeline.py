@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tempfile
 import time
 from collections.abc import Mapping
@@ -55,12 +56,22 @@ class EnginePipeline:
             raise _explain(refusal) from refusal
         try:
             self._wait(job, progress)
-            path = Path(tempfile.mkdtemp(prefix="vllm-omni-")) / "video.mp4"
-            self.engine.download(job["id"], path)
+            path = self._download(job)
         finally:
             # Done, failed or no longer wanted: the engine keeps it for ever otherwise.
             self.engine.delete(job["id"])
         return Clip(file=path)
+
+    def _download(self, job: Job) -> Path:
+        descriptor, name = tempfile.mkstemp(prefix="vllm-omni-", suffix=".mp4")
+        os.close(descriptor)
+        path = Path(name)
+        try:
+            self.engine.download(job["id"], path)
+        except BaseException:
+            path.unlink()
+            raise
+        return path
 
     def close(self) -> None:
         self.engine.close()
