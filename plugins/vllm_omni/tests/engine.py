@@ -26,6 +26,7 @@ class FakeEngine:
         """The words of an order that is refused."""
         self.forgets = self.breaks_off = False
         self.served = "wan"
+        self.version = "0.30.0"
         self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
         self.port = self._server.server_port
         self.url = f"http://127.0.0.1:{self.port}"
@@ -65,7 +66,7 @@ class FakeEngine:
         if handler.path == "/health":
             answer(handler, 200, {})
         elif handler.path == "/version":
-            answer(handler, 200, {"version": "0.30.0"})
+            answer(handler, 200, {"version": self.version})
         elif not self._is_allowed(handler):
             return
         elif handler.path == "/v1/models":

@@ -151,6 +151,16 @@ def test_nobody_at_the_door_is_tried_again_and_nothing_is_ordered_twice(
     later[0].close()
 
 
+def test_another_version_than_was_tried_is_a_warning_in_the_log(
+    engine: FakeEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    load(engine.url, "", "wan", {}).close()
+    assert not caplog.records
+    engine.version = "0.31.0"
+    load(engine.url, "", "wan", {}).close()
+    assert caplog.messages == ["the engine is vllm-omni 0.31.0; tried was 0.30.0"]
+
+
 def test_an_engine_that_does_not_serve_the_model_cannot_be_loaded(engine: FakeEngine) -> None:
     with pytest.raises(ModelError, match="The engine serves wan, not ltx"):
         load(engine.url, "", "ltx", {})

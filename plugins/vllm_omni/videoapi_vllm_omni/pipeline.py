@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import tempfile
 import time
@@ -14,7 +15,9 @@ from typing import Any
 from PIL.Image import Image
 
 from videoapi import Clip, GenerationRequest, InvalidRequest, ModelError, Progress
-from videoapi_vllm_omni.engine import Engine, EngineRefusal, Job
+from videoapi_vllm_omni.engine import TESTED_VERSION, Engine, EngineRefusal, Job
+
+logger = logging.getLogger(__name__)
 
 # Between two looks at a job: often at first, for short ones.
 FIRST_SECONDS, LAST_SECONDS, GROWTH = 0.05, 1.0, 1.3
@@ -37,6 +40,8 @@ def load(url: str, api_key: str, model: str, loras: Mapping[str, str]) -> Engine
     if reason := engine.why_unavailable(model):
         engine.close()
         raise ModelError(reason)
+    if (version := engine.version()) != TESTED_VERSION:
+        logger.warning("the engine is vllm-omni %s; tried was %s", version or "of no version", TESTED_VERSION)
     return EnginePipeline(engine, model, loras)
 
 
