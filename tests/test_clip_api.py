@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.clips import corners, encode_clip, greys, index_first, index_of, spots, turned
+from tests.hosts import serve
 from tests.images import base64_of, data_uri, plain
 from tests.server import Server
 from tests.videos import read
@@ -43,11 +43,8 @@ def clip_host() -> Iterator[str]:
         def log_message(self, *arguments: Any) -> None:
             """Quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with serve(Handler) as address:
+        yield address
 
 
 def make(server: Server, reference: bytes | str, **fields: Any) -> tuple[Any, Any]:

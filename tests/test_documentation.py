@@ -5,10 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
-import threading
 import uuid
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import need
+from tests.hosts import serve
 from tests.images import encode
 from tests.server import Server
 from tests.videos import Video, read
@@ -74,11 +74,8 @@ def image_host() -> Iterator[str]:
         def log_message(self, *arguments: Any) -> None:
             """Quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with serve(Handler) as address:
+        yield address
 
 
 def run(command: str, server: Server) -> Any:

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class VideoAPIError(Exception):
     """The base of all errors here. Raised in a generation, it ends that generation with HTTP 500."""
@@ -125,3 +128,9 @@ class ConfigurationError(VideoAPIError):
         super().__init__(message)
         self.file = file
         """The model file at fault, if it is one."""
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """For the end of a sentence about an unknown name: the near one that was perhaps meant, or nothing."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f" Did you mean '{near[0]}'?" if near else ""

@@ -3,7 +3,6 @@ in silence."""
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import re
@@ -11,7 +10,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from videoapi.exceptions import InvalidRequest
+from videoapi.exceptions import InvalidRequest, suggest
 from videoapi.types import Mode, ModelSpec
 
 Data = Mapping[str, Any]
@@ -155,9 +154,7 @@ def resolve_params(data: Data, spec: ModelSpec) -> dict[str, Any]:
 def _explain_unknown(name: str, spec: ModelSpec) -> str:
     if not spec.params:
         return f"Model '{spec.name}' takes no params."
-    near = difflib.get_close_matches(name, spec.params, n=1)
-    guess = f" Did you mean '{near[0]}'?" if near else ""
-    return f"Unknown.{guess} Model '{spec.name}' takes: {', '.join(sorted(spec.params))}."
+    return f"Unknown.{suggest(name, spec.params)} Model '{spec.name}' takes: {', '.join(sorted(spec.params))}."
 
 
 def _check_param(name: str, value: Any, schema: Mapping[str, Any]) -> Any:

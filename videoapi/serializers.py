@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import secrets
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -16,7 +15,7 @@ from videoapi.catalog import Entry
 from videoapi.conf import Conf, get_conf
 from videoapi.encoding import ClipError, VideoFormat, check_clip, find_container
 from videoapi.engine.registry import get_catalog
-from videoapi.exceptions import InvalidRequest
+from videoapi.exceptions import InvalidRequest, suggest
 from videoapi.fields import (
     MAX_INTEGER,
     ObjectField,
@@ -73,9 +72,8 @@ class VideoRequestSerializer(serializers.Serializer[Any]):
         if isinstance(data, dict):
             for key in data:
                 if key not in self.fields:
-                    near = difflib.get_close_matches(str(key), self.fields, n=1)
-                    hint = f" Did you mean '{near[0]}'?" if near else ""
-                    raise serializers.ValidationError({str(key): f"Unknown field.{hint}"}, code="unknown_field")
+                    message = f"Unknown field.{suggest(str(key), self.fields)}"
+                    raise serializers.ValidationError({str(key): message}, code="unknown_field")
             # LocalAI's clients send null for a field that they leave out.
             data = {key: value for key, value in data.items() if value is not None}
         return super().to_internal_value(data)

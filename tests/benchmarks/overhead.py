@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
+from tests.benchmarks.beside import Script
 from tests.benchmarks.memory import pss_mib
 from tests.server import Server
 
@@ -29,31 +28,6 @@ REQUEST = {
 # What the pipeline itself does for a request; the rest is the server's.
 PIPELINE_PHASES = ("generating", "encoding prompt", "denoising", "decoding")
 ROLES = {"web master": "gunicorn", "web": "gunicorn", "worker": "videoworker", "model process": "model_process"}
-
-
-class Script:
-    """The bare script in a process of its own, with the model loaded."""
-
-    def __enter__(self) -> Script:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.benchmarks.bare_script"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._process.terminate()
-        self._process.communicate()
-
-    def run(self) -> float:
-        """Seconds of one call with export."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write("go\n")
-        self._process.stdin.flush()
-        return float(self._process.stdout.readline())
 
 
 def post(server: Server) -> tuple[float, float]:
@@ -80,7 +54,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=20)
     count = parser.parse_args().count
-    with tempfile.TemporaryDirectory() as folder, Server(Path(folder)) as server, Script() as script:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Server(Path(folder)) as server,
+        Script("tests.benchmarks.bare_script") as script,
+    ):
         server.wait_until(lambda: "starter is loaded" in server.log, "the starter to load", seconds=300)
         post(server)
         script.run()

@@ -10,8 +10,6 @@ import argparse
 import os
 import signal
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -19,6 +17,7 @@ from pathlib import Path
 import yaml
 
 from plugins.stablediffusion.tests import weights
+from tests.benchmarks.beside import Script
 from tests.benchmarks.memory import pss_mib
 from tests.server import Server
 
@@ -53,36 +52,6 @@ MODEL = {
 LIBRARY_PHASES = ("generating", "encoding prompt", "denoising", "decoding")
 
 
-class Binding:
-    """The bare binding in a process of its own, with the model loaded."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def __enter__(self) -> Binding:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.benchmarks.bare_binding", str(self._folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "OMP_WAIT_POLICY": "passive"},
-            text=True,
-        )
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._process.terminate()
-        self._process.communicate()
-
-    def run(self) -> float:
-        """Seconds of one call."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write("go\n")
-        self._process.stdin.flush()
-        return float(self._process.stdout.readline())
-
-
 def post(server: Server, **fields: object) -> tuple[float, float]:
     """Seconds of the whole request, and of the library within it."""
     started = time.perf_counter()
@@ -97,7 +66,8 @@ def model_process(server: Server) -> int:
 
 
 def compare(server: Server, folder: Path, rounds: int) -> None:
-    with Binding(folder) as binding:
+    script = Script("tests.benchmarks.bare_binding", str(folder), quiet=True, OMP_WAIT_POLICY="passive")
+    with script as binding:
         post(server)
         binding.run()
         pairs = [(binding.run(), *post(server)) for _ in range(rounds)]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from videoapi.catalog.files import overlay, read_model_files
-from videoapi.exceptions import ConfigurationError, InvalidRequest, ModelError
+from videoapi.exceptions import ConfigurationError, InvalidRequest, ModelError, suggest
 from videoapi.modelfile import ModelFile
 from videoapi.plugins import Plugin, Plugins
 from videoapi.types import ModelSpec, Pipeline
@@ -56,10 +55,8 @@ class Catalog:
         """The model of that name or alias; InvalidRequest for `model` that suggests a near name."""
         if name in self._names:
             return self._entries[self._names[name]]
-        near = difflib.get_close_matches(name, self._names, n=1)
-        guess = f" Did you mean '{near[0]}'?" if near else ""
         installed = ", ".join(sorted(self._entries)) or "none"
-        raise InvalidRequest("model", f"Unknown model '{name}'.{guess} Installed: {installed}.")
+        raise InvalidRequest("model", f"Unknown model '{name}'.{suggest(name, self._names)} Installed: {installed}.")
 
     def load_model(self, name: str) -> Pipeline:
         """Load a model in this process. Raises ModelError, also for one whose file went bad after the server began."""

@@ -46,9 +46,9 @@ def build_spec(config: ModelFile) -> ModelSpec:
     Raises ConfigurationError for a file that is missing, damaged, of the wrong kind, or that the library would ignore.
     """
     options = Options(config=config)
-    paths = _find_paths(config, options)
-    tensors = {name: _read(config, options, name, path) for name, path in paths.items()}
-    variant = _find_variant(config, options, "diffusion_model_path", tensors["diffusion_model_path"])
+    paths = _find_paths(options)
+    tensors = {name: _read(options, name, path) for name, path in paths.items()}
+    variant = _find_variant(options, "diffusion_model_path", tensors["diffusion_model_path"])
     _check_parts(options, variant, tensors)
     two_models = "high_noise_diffusion_model_path" in tensors
     context = {**CONTEXT_DEFAULTS, **options.all(CONTEXT)}
@@ -81,8 +81,9 @@ def build_spec(config: ModelFile) -> ModelSpec:
     )
 
 
-def _find_paths(config: ModelFile, options: Options) -> dict[str, Path]:
+def _find_paths(options: Options) -> dict[str, Path]:
     """The files that the model is made of, by the library's name for each."""
+    config = options.config
     # LocalAI's flag for a file that holds the diffusion model alone; the library makes videos from no other.
     config.option("diffusion_model", "")
     main = config.get("parameters.model", str, "")
@@ -93,23 +94,23 @@ def _find_paths(config: ModelFile, options: Options) -> dict[str, Path]:
     return {"diffusion_model_path": path} | {name: path for name, path in named.items() if path is not None}
 
 
-def _read(config: ModelFile, options: Options, name: str, path: Path) -> Tensors:
+def _read(options: Options, name: str, path: Path) -> Tensors:
     try:
         return read_header(path)
     except BadWeights as error:
-        raise _blame(config, options, name, f"{path.name} {error}") from error
+        raise _blame(options, name, f"{path.name} {error}") from error
 
 
-def _find_variant(config: ModelFile, options: Options, name: str, tensors: Tensors) -> Variant:
+def _find_variant(options: Options, name: str, tensors: Tensors) -> Variant:
     try:
         return find_variant(tensors)
     except BadWeights as error:
-        raise _blame(config, options, name, str(error)) from error
+        raise _blame(options, name, str(error)) from error
 
 
-def _blame(config: ModelFile, options: Options, name: str, problem: str) -> Exception:
+def _blame(options: Options, name: str, problem: str) -> Exception:
     main = name == "diffusion_model_path" and options.get(name, str) is None
-    return config.error("parameters.model", problem) if main else options.error(name, problem)
+    return options.config.error("parameters.model", problem) if main else options.error(name, problem)
 
 
 def _check_parts(options: Options, variant: Variant, tensors: Mapping[str, Tensors]) -> None:
@@ -129,7 +130,7 @@ def _check_parts(options: Options, variant: Variant, tensors: Mapping[str, Tenso
         raise options.error("t5xxl_path", "is needed: without umt5-xxl the library ignores every prompt")
     other = tensors.get("high_noise_diffusion_model_path")
     if other is not None:
-        half = _find_variant(options.config, options, "high_noise_diffusion_model_path", other)
+        half = _find_variant(options, "high_noise_diffusion_model_path", other)
         if half != variant:
             raise options.error(
                 "high_noise_diffusion_model_path", f"is {half.name}, and the other half is {variant.name}"

@@ -85,10 +85,7 @@ class EnginePipeline:
         """Until the engine is done. It reports no steps, so none are reported here."""
         seconds = FIRST_SECONDS
         while job["status"] in ("queued", "in_progress"):
-            if job["status"] == "in_progress":
-                progress.phase("denoising")
-            else:
-                progress.phase("loading")
+            progress.phase("denoising" if job["status"] == "in_progress" else "loading")
             time.sleep(seconds)
             seconds = min(LAST_SECONDS, seconds * GROWTH)
             job = self.engine.find(job["id"])
