@@ -34,6 +34,18 @@ def test_a_generation_is_completed_with_video_thumbnail_and_timings(slot: Slot) 
     assert {"queued", "loading", "denoising", "encoding", "storing", "total"} <= generation.all_timings().keys()
 
 
+def test_an_image_that_is_lost_while_it_waits_is_an_error_that_names_it(slot: Slot) -> None:
+    generation = generations.make(image=Image.new("RGB", (64, 48), "red"))
+    default_storage.delete(str(generation.start_image.name))
+    slot.run_next(generation.model)
+    generation.refresh_from_db()
+    assert (generation.state, generation.error_code) == (State.FAILED, "storage_failed")
+    assert generation.error_message == (
+        "The start_image of the request could not be fetched from the storage: No such file or directory."
+    )
+    assert stored_files() == []
+
+
 def test_one_delivery_too_many_does_nothing(slot: Slot) -> None:
     generation = generations.make()
     slot.run_next(generation.model)

@@ -60,11 +60,17 @@ def _store_input(field: FieldFile, content: bytes, suffix: str, what: str) -> No
 
 
 def copy_input(field: FieldFile, path: Path) -> str | None:
-    """A kept image or clip as a local file, for the storage may be far away; None when there is none."""
+    """A kept image or clip as a local file, for the storage may be far away; None when there is none.
+
+    Raises StorageFailed.
+    """
     if not field:
         return None
-    with field.open("rb") as source, path.open("wb") as target:
-        shutil.copyfileobj(source, target)
+    try:
+        with field.open("rb") as source, path.open("wb") as target:
+            shutil.copyfileobj(source, target)
+    except OSError as error:
+        raise _failed(f"{field.field.name} of the request", error, "fetched from the storage") from error
     return str(path)
 
 
@@ -187,9 +193,9 @@ def preview_name(generation: Generation) -> str:
     return f"{PREVIEWS}/{generation.pk}-{generation.attempt}.jpg"
 
 
-def _failed(what: str, error: OSError) -> StorageFailed:
+def _failed(what: str, error: OSError, done: str = "stored") -> StorageFailed:
     """Without the path, which is in the error's own words."""
-    return StorageFailed(f"The {what} could not be stored: {error.strerror or type(error).__name__}.")
+    return StorageFailed(f"The {what} could not be {done}: {error.strerror or type(error).__name__}.")
 
 
 def _names(generation: Generation) -> tuple[str, str]:
