@@ -35,6 +35,8 @@ def test_the_list_shows_state_prompt_and_progress(admin_client: Client) -> None:
     generations.make(prompt="<script>alert(1)</script> " + "long " * 40)
     row = Generation.objects.claim(str(Generation.objects.get().pk), "host:1/0")
     assert row is not None
+    row.report("loading", 0, 0, "shards: 40 % <of 3>")
+    assert "loading: shards: 40 % &lt;of 3&gt;" in page(admin_client, "generation/")
     row.report("denoising", 3, 12)
     html = page(admin_client, "generation/")
     assert "In Progress" in html

@@ -172,6 +172,12 @@ def test_the_last_words_are_the_last_lines_that_say_something(
     assert printed(f"print(*{lines!r}, sep='\\n')").last_words() == words
 
 
+def test_the_last_line_is_what_a_terminal_would_show(printed: Callable[[str], Output]) -> None:
+    assert printed("print('ready\\n\\n')").last_line() == "ready"
+    assert printed("print('shards:  10%', end='\\rshards:  20%')").last_line() == "shards:  20%"
+    assert printed("").last_line() == ""
+
+
 def test_the_last_words_are_without_time_level_and_name(printed: Callable[[str], Output]) -> None:
     code = (
         f"import logging; logging.basicConfig(level=5, format={LOG_FORMAT.format(model='wan 2.1/a')!r})\n"

@@ -145,6 +145,19 @@ def test_a_model_that_cannot_be_stopped_is_ended_at_once_by_a_cancel(
     assert after.state == State.COMPLETED
 
 
+def test_while_a_model_loads_what_it_said_last_tells_how_far_it_is(slot: Slot) -> None:
+    generation = generations.make("faulty-load-slow")
+    thread = in_thread(lambda: slot.run_next(generation.model))
+    until(lambda: Generation.objects.get(pk=generation.pk).detail != "")
+    row = Generation.objects.get(pk=generation.pk)
+    assert (row.phase, row.detail) == ("loading", "Reading wan.bin: 40 %")
+    row.request_cancel()
+    slot.stop_at = time.monotonic()
+    thread.join(20)
+    generation.refresh_from_db()
+    assert generation.detail == ""
+
+
 def test_a_worker_that_must_stop_hands_the_generation_back_without_counting_the_attempt(
     slot: Slot, monkeypatch: pytest.MonkeyPatch
 ) -> None:

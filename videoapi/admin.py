@@ -103,7 +103,8 @@ class GenerationAdmin(ReadOnlyAdmin):
         if row.is_finished:
             return "–"
         if not row.total_steps:
-            return format_html("<span data-live>{}</span>", row.phase or "–")
+            said = f": {row.detail}" if row.detail else ""
+            return format_html("<span data-live>{}{}</span>", row.phase or "–", said)
         return format_html(
             '<span data-live><progress max="{}" value="{}"></progress> {} {} of {}</span>',
             row.total_steps,

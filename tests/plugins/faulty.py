@@ -73,6 +73,7 @@ def load_model(spec):
     if kind == "load-error":
         raise videoapi.ModelError("The weights are missing.")
     if kind == "load-slow":
+        print("\rReading /srv/weights/wan.bin:  5 %\rReading /srv/weights/wan.bin: 40 %", end="")
         time.sleep(30)
     if kind == "parrot":
         print("the parrot wakes up")

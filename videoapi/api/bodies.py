@@ -50,6 +50,7 @@ def job_body(generation: Generation, *, as_base64: bool = False) -> dict[str, An
     return video_body(generation, as_base64=as_base64) | {
         "status": generation.state,
         "phase": generation.phase or None,
+        "detail": generation.detail or None,
         "step": generation.step,
         "total_steps": generation.total_steps,
         "progress": generation.percent,

@@ -69,14 +69,22 @@ class Output:
 
     def last_words(self) -> str:
         """The last of it that says something, in one line for a client: without folders of this machine."""
-        lines = [line for each in self.text().split("\n") if (line := LOG_PREFIX.sub("", each).strip())]
         words = ""
-        for line in reversed([line for line in lines if not STACK_FRAME.search(line)][-LAST_LINES:]):
-            longer = f"{hide_paths(line)} | {words}" if words else hide_paths(line)
+        for line in reversed([line for line in self._sayings() if not STACK_FRAME.search(line)][-LAST_LINES:]):
+            longer = f"{line} | {words}" if words else line
             if words and len(longer) > LAST_LENGTH:
                 break
             words = longer
         return words if len(words) <= LAST_LENGTH else f"{words[: LAST_LENGTH - 1]}…"
+
+    def last_line(self) -> str:
+        """The last of it that says something, as it is while it is being written."""
+        return next(reversed(self._sayings()), "")
+
+    def _sayings(self) -> list[str]:
+        """The lines that are not empty, for a client: without what a log puts before them and without folders."""
+        lines = (LOG_PREFIX.sub("", line).strip() for line in self.text().split("\n"))
+        return [hide_paths(line) for line in lines if line]
 
     def _copy(self) -> None:
         poll = select.poll()

@@ -154,6 +154,10 @@ class Slot:
         if outlast(lambda: generation.fail(error, log), OUTAGE_SECONDS):
             delete_unpublished(generation)
 
+    def last_line(self) -> str:
+        """What the process has printed last, for a client; empty when it has printed nothing."""
+        return self._process.output.last_line() if self._process is not None else ""
+
     def _log(self) -> str:
         """What the process has printed for the running generation."""
         return self._process.output.text() if self._process is not None else ""
@@ -269,11 +273,16 @@ class Monitor:
             raise HandedBack
         return self._unwanted
 
+    def _detail(self) -> str:
+        """Loading has no steps, so what the process printed last tells how far it is."""
+        return self._slot.last_line() if self._phase == "loading" else ""
+
     def _write(self) -> None:
         self._written = time.monotonic()
         rows = Generation.objects.filter(pk=self._generation.pk, cancel_requested=True)
         try:
-            self._unwanted = not self._generation.report(self._phase, self._step, self._total) or rows.exists()
+            reported = self._generation.report(self._phase, self._step, self._total, self._detail())
+            self._unwanted = not reported or rows.exists()
         except DatabaseFailure:
             # A long generation outlives a short outage; a long one makes the row stale, and it is run again.
             logger.exception("the progress of generation %s could not be written", self._generation.pk)

@@ -41,10 +41,10 @@ class _Listener:
 
     def __init__(self) -> None:
         self.rows: queue.SimpleQueue[Generation] = queue.SimpleQueue()
-        self._heard: tuple[str, str, int] | None = None
+        self._heard: tuple[str, str, str, int] | None = None
 
     def tell(self, row: Generation) -> None:
-        state = (row.state, row.phase, row.step)
+        state = (row.state, row.phase, row.detail, row.step)
         if state != self._heard:
             self._heard = state
             self.rows.put(row)

@@ -12,6 +12,7 @@ from videoapi.exceptions import Cancelled, InvalidRequest, VideoAPIError
 from videoapi.models.queryset import UNFINISHED, GenerationQuerySet, State
 from videoapi.models.text import storable
 
+DETAIL_LENGTH = 200
 BY_CLIENT = "Cancelled by the client."
 LOG_LENGTH = 16 * 2**10
 
@@ -44,6 +45,9 @@ class Generation(models.Model):
 
     state = models.CharField(max_length=12, choices=State, default=State.QUEUED)
     phase = models.CharField(max_length=20, blank=True)
+    detail = models.CharField(
+        max_length=DETAIL_LENGTH, blank=True, help_text="What the model's process said last while it loads."
+    )
     step = models.PositiveIntegerField(default=0)
     total_steps = models.PositiveIntegerField(default=0)
     cancel_requested = models.BooleanField(default=False)
@@ -111,10 +115,15 @@ class Generation(models.Model):
             timings["total"] = round((self.finished_at - self.created_at).total_seconds(), 4)
         return timings
 
-    def report(self, phase: str, step: int, total_steps: int) -> bool:
+    def report(self, phase: str, step: int, total_steps: int, detail: str = "") -> bool:
         """Record progress, and that the worker is alive."""
         return self._change(
-            self._mine(), phase=storable(phase, 20), step=step, total_steps=total_steps, heartbeat_at=timezone.now()
+            self._mine(),
+            phase=storable(phase, 20),
+            detail=storable(detail, DETAIL_LENGTH),
+            step=step,
+            total_steps=total_steps,
+            heartbeat_at=timezone.now(),
         )
 
     def complete(
@@ -125,6 +134,7 @@ class Generation(models.Model):
             self._mine(),
             state=State.COMPLETED,
             phase="",
+            detail="",
             video=video,
             thumbnail=thumbnail,
             file_size=file_size,
@@ -156,6 +166,7 @@ class Generation(models.Model):
             state=State.QUEUED,
             worker="",
             phase="",
+            detail="",
             step=0,
             attempt=self.attempt if count_attempt else self.attempt - 1,
         )
@@ -209,5 +220,6 @@ def _ending(error: VideoAPIError) -> dict[str, Any]:
         "error_message": storable(error.message, 4000),
         "error_field": storable(error.field, 40) if isinstance(error, InvalidRequest) else "",
         "phase": "",
+        "detail": "",
         "finished_at": timezone.now(),
     }
