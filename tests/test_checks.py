@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 
+from tests.distributions import write_remote
 from videoapi.checks import check_catalog, check_settings
 from videoapi.engine.registry import get_catalog
 
@@ -52,6 +54,30 @@ def test_params_without_a_valid_schema_or_with_a_refused_default_are_warnings(co
     first, second = [message.msg for message in check_catalog(None) if message.id == "videoapi.W005"]
     assert first.startswith("Model 'faulty-refuse': the schema of 'depth' in params is not valid: 'nonsense'")
     assert second.startswith("Model 'faulty-refuse' refuses its own default of 'tiling' in params: 'perhaps' is not")
+
+
+@pytest.mark.parametrize(
+    ("words", "warnings"),
+    [
+        ("", []),
+        ("its engine is old\nits disk is slow", ["its engine is old", "its disk is slow"]),
+        ("A TEXT", ["Its plugin's check failed with ConfigurationError: Plugin 'remote' answered with a text, not"]),
+        ("RAISE", ["Its plugin's check failed with ConnectionError: no route"]),
+    ],
+)
+def test_what_a_plugin_says_of_its_model_is_a_warning(
+    configure: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, warnings: list[str]
+) -> None:
+    (tmp_path / "remote").mkdir()
+    write_remote(tmp_path / "remote")
+    monkeypatch.syspath_prepend(str(tmp_path / "remote"))
+    monkeypatch.setenv("REMOTE_WARNS", words)
+    get_catalog.cache_clear()
+    found = [message.msg for message in check_catalog(None) if message.id == "videoapi.W006"]
+    assert len(found) == len(warnings)
+    for message, warning in zip(found, warnings, strict=True):
+        assert message.startswith(f"Model 'remote': {warning}")
+    sys.modules.pop("remote", None)
 
 
 def test_the_plugins_are_listed_with_models_modes_and_faults(

@@ -8,6 +8,7 @@ from typing import Any
 from django.core import checks
 
 from videoapi import resolution
+from videoapi.catalog import Entry
 from videoapi.conf import Conf, get_conf
 from videoapi.encoding import find_ffmpeg
 from videoapi.engine.registry import get_catalog
@@ -18,7 +19,7 @@ from videoapi.types import ModelSpec
 @checks.register("videoapi")
 def check_catalog(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks.CheckMessage]:
     """W001: a plugin or model file that does not serve. W002: a key of a model file that nobody honours. W004: a model
-    that refuses its own defaults. W005: one whose params have no valid schema.
+    that refuses its own defaults. W005: one whose params have no valid schema. W006: what a plugin says of its model.
 
     Warnings, because the other models serve and the server must start.
     """
@@ -43,6 +44,11 @@ def check_catalog(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[chec
             checks.Warning(message, hint="Tell the plugin's author.", id="videoapi.W005")
             for entry in get_catalog()
             for message in _wrong_schemas(entry.spec)
+        ]
+        + [
+            checks.Warning(f"Model '{entry.spec.name}': {message}", id="videoapi.W006")
+            for entry in get_catalog()
+            for message in _inspect(entry)
         ]
     )
 
@@ -98,6 +104,14 @@ def _wrong_schemas(spec: ModelSpec) -> Iterator[str]:
             yield f"Model '{spec.name}': the schema of '{name}' in params is not valid: {error.message}."
         except InvalidRequest as refusal:
             yield f"Model '{spec.name}' refuses its own default of '{name}' in params: {refusal.message}"
+
+
+def _inspect(entry: Entry) -> Sequence[str]:
+    try:
+        return get_catalog().plugins.inspect_model(entry.plugin, entry.spec)
+    except (Exception, SystemExit) as error:
+        # A plugin's own code: the server must start whatever it raises.
+        return [f"Its plugin's check failed with {type(error).__name__}: {error}"]
 
 
 def _refused_defaults(spec: ModelSpec) -> Iterator[InvalidRequest]:

@@ -59,3 +59,16 @@ def check_model(spec: ModelSpec) -> str:  # type: ignore[empty-body]
     :param spec: as registered, with the model file's overlay.
     :return: the reason as a sentence for the client and the operator, without paths or secrets.
     """
+
+
+@hookspec(firstresult=True)
+def inspect_model(spec: ModelSpec) -> Sequence[str]:  # type: ignore[empty-body]
+    """Say what the operator should know about a model that is served. Optional.
+
+    Asked by Django's system checks, that is by `manage.py check` and at the start of other commands, and only of the
+    plugin that registered the spec: so it imports nothing heavy and answers within a second or two. What it raises is a
+    warning too.
+
+    :param spec: as registered, with the model file's overlay.
+    :return: sentences, each a warning (W006) that names the model.
+    """

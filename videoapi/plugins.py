@@ -17,6 +17,8 @@ from videoapi.types import ModelSpec, Pipeline
 
 logger = logging.getLogger(__name__)
 
+HOOKS = ("register_models", "load_model", "check_model", "inspect_model")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plugin:
@@ -75,6 +77,13 @@ class Plugins:
             )
         return reason or ""
 
+    def inspect_model(self, plugin: Plugin, spec: ModelSpec) -> Sequence[str]:
+        """What the model's own plugin warns of. Raises what the plugin does."""
+        warnings: Sequence[str] | None = self._caller(plugin, "inspect_model")(spec=spec)
+        if isinstance(warnings, str):
+            raise ConfigurationError(f"Plugin '{plugin.name}' answered with a text, not with a list of them.")
+        return warnings or ()
+
     def _caller(self, plugin: Plugin, hook: str) -> pluggy.HookCaller:
         others = [other for name, other in self._objects.items() if name != plugin.name]
         return self._manager.subset_hook_caller(hook, remove_plugins=others)
@@ -101,7 +110,7 @@ class Plugins:
         if unknown or not callers:
             self._manager.unregister(plugin)
             raise ConfigurationError(
-                f"There is no hook '{unknown[0]}'; the hooks are register_models, load_model and check_model."
+                f"There is no hook '{unknown[0]}'; the hooks are {', '.join(HOOKS)}."
                 if unknown
                 else "It implements no hook; mark its functions with @videoapi.hookimpl."
             )

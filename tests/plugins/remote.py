@@ -35,6 +35,14 @@ def check_model(spec):
 
 
 @videoapi.hookimpl
+def inspect_model(spec):
+    state = os.environ.get("REMOTE_WARNS", "")
+    if state == "RAISE":
+        raise ConnectionError("no route")
+    return state if state == "A TEXT" else state.splitlines()
+
+
+@videoapi.hookimpl
 def load_model(spec):
     return RemotePipeline()
 
