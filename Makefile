@@ -9,7 +9,7 @@ LOCAL := -e plugins/diffusers -e plugins/starter -e plugins/vllm_omni
 # needs a C++ compiler. Without one, its tests are skipped.
 COMPILED := plugins/stablediffusion
 
-.PHONY: serve test lint unit test-engines bench soak clean
+.PHONY: serve test lint unit test-engines bench bench-engines soak clean
 
 serve: $(VENV)/serve
 	@exec $(BIN)/python manage.py serve --migrate
@@ -37,10 +37,15 @@ soak: $(VENV)/test
 	$(BIN)/python -m tests.soak --seconds $(or $(SECONDS),300)
 
 # Against a real vLLM-Omni on the CPU, in an environment of its own: 4 GB and some minutes the first time.
-test-engines: $(VENV)/test
-	test -e $(VENV)/vllm-omni/ready || tests/engines/environment.sh $(VENV)/vllm-omni
-	touch $(VENV)/vllm-omni/ready
+test-engines: $(VENV)/test $(VENV)/vllm-omni/ready
 	VIDEOAPI_TEST_VLLM_OMNI=$(VENV)/vllm-omni $(BIN)/python -m pytest tests/engines
+
+bench-engines: $(VENV)/test $(VENV)/vllm-omni/ready
+	VIDEOAPI_TEST_VLLM_OMNI=$(VENV)/vllm-omni $(BIN)/python -m tests.benchmarks.vllm_omni
+
+$(VENV)/vllm-omni/ready:
+	tests/engines/environment.sh $(VENV)/vllm-omni
+	touch $@
 
 clean:
 	rm -rf $(VENV) build dist db.sqlite3* media/videos media/thumbnails media/inputs media/scratch

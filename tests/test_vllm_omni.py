@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
 from plugins.vllm_omni.tests.engine import FakeEngine
+from plugins.vllm_omni.tests.fake_vllm_omni import install
 from tests.clips import encode_clip, greys
 from tests.images import base64_of, plain
 from tests.server import Server
@@ -103,3 +107,36 @@ def test_an_engine_that_is_down_makes_its_model_unavailable_and_comes_back_by_it
     server.wait_until(lambda: available(server)["available"], "its return to be noticed")
     assert server.post(REQUEST).status == 200
     again.close()
+
+
+@pytest.mark.parametrize("victim", ["the model's process", "the worker", "everything"])
+def test_an_engine_of_our_own_ends_with_whoever_wants_it(tmp_path: Path, victim: str) -> None:
+    environment = tmp_path / "environment"
+    install(environment)
+    (environment / "video.mp4").write_bytes(encode_clip(greys(9), 8))
+    (tmp_path / "models").mkdir()
+    model = {
+        "name": "omni",
+        "backend": "vllm-omni",
+        "parameters": {"model": "Wan-AI/Wan2.1-T2V-1.3B-Diffusers"},
+        "vllm_omni": {"serve": str(environment), "environment": [f"FAKE_FOLDER={environment}"]},
+    }
+    (tmp_path / "models" / "omni.yaml").write_text(yaml.safe_dump(model))
+    with Server(tmp_path, VIDEOAPI_MODELS_DIR=str(tmp_path / "models"), VIDEOAPI_PRELOAD="") as server:
+        assert server.post(REQUEST).status == 200
+        facts = json.loads((environment / "started.json").read_text())
+        engine = [psutil.Process(facts["pid"]), psutil.Process(facts["child"])]
+        if victim == "everything":
+            server.process.kill()
+            server.process.wait()
+        else:
+            part = "model_process" if victim == "the model's process" else "videoworker"
+            (pid,) = [pid for pid, command in server.processes() if part in command]
+            psutil.Process(pid).send_signal(signal.SIGKILL)
+        assert not psutil.wait_procs(engine, timeout=10)[1]
+        if victim != "everything":
+            server.wait_until(lambda: server.post(REQUEST).status == 200, "another engine")
+            facts = json.loads((environment / "started.json").read_text())
+            engine = [psutil.Process(facts["pid"]), psutil.Process(facts["child"])]
+            server.stop()
+            assert not psutil.wait_procs(engine, timeout=10)[1]

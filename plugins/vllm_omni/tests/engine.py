@@ -76,7 +76,7 @@ class FakeEngine:
             handler.send_header("Content-Length", str(len(self.video)))
             handler.end_headers()
             handler.wfile.write(self.video[: len(self.video) // 2] if self.breaks_off else self.video)
-        elif self.forgets:
+        elif self.forgets or not self.orders:
             answer(handler, 404, {"error": {"message": "Video not found", "code": 404}})
         else:
             self.looks += 1
@@ -93,11 +93,12 @@ class FakeEngine:
             return
         head = f"Content-Type: {handler.headers['Content-Type']}\r\n\r\n".encode()
         parts = message_from_bytes(head + body, policy=HTTP)
-        order = {}
+        order: dict[str, Any] = {}
         for part in parts.iter_parts():  # type: ignore[attr-defined]
             name = part.get_param("name", header="content-disposition")
             content = part.get_payload(decode=True)
-            order[name] = content if part.get_filename() else content.decode()
+            value = content if part.get_filename() else content.decode()
+            order[name] = [order[name], value] if name in order else value
         self.orders.append(order)
         self.looks = 0
         if self.refusal:

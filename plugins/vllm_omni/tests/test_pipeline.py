@@ -15,7 +15,8 @@ from PIL import Image
 from plugins.vllm_omni.tests.engine import FakeEngine
 from videoapi import Cancelled, GenerationRequest, InvalidRequest, ModelError
 from videoapi_vllm_omni import engine as client
-from videoapi_vllm_omni.pipeline import EnginePipeline, load
+from videoapi_vllm_omni.loading import load
+from videoapi_vllm_omni.pipeline import EnginePipeline
 
 VIDEO = b"an mp4, for the engine's part" * 1000
 
@@ -47,7 +48,8 @@ def engine() -> Iterator[FakeEngine]:
 
 @pytest.fixture
 def pipeline(engine: FakeEngine) -> Iterator[EnginePipeline]:
-    loaded = load(engine.url, "", "wan", {"style": "/engine/style", "other": "/engine/other"})
+    loras = {"style": "/engine/style", "other": "/engine/other"}
+    loaded = load(url=engine.url, model="wan", loras=loras, extra=["mood"])
     yield loaded
     loaded.close()
 
@@ -83,6 +85,20 @@ def test_every_field_is_sent_and_the_file_comes_back(engine: FakeEngine, pipelin
     }
     assert progress.phases == ["loading", "denoising"]
     assert engine.deleted == ["video_gen_1"]
+
+
+def test_a_first_and_a_last_frame_are_two_files_in_this_order(engine: FakeEngine, pipeline: EnginePipeline) -> None:
+    images = {"start_image": Image.new("RGB", (64, 48), "red"), "end_image": Image.new("RGB", (64, 48), "blue")}
+    pipeline.generate(request(**images), Progress())
+    pictures = [Image.open(io.BytesIO(data)) for data in engine.orders[0]["input_references"]]
+    assert [picture.getpixel((0, 0)) for picture in pictures] == [(255, 0, 0), (0, 0, 255)]
+    assert "input_reference" not in engine.orders[0]
+
+
+def test_what_the_operator_allows_is_sent_among_extra_params(engine: FakeEngine, pipeline: EnginePipeline) -> None:
+    pipeline.generate(request(params={"mood": [1, "calm"], "flow_shift": 3.0}), Progress())
+    assert json.loads(engine.orders[0]["extra_params"]) == {"mood": [1, "calm"]}
+    assert engine.orders[0]["flow_shift"] == "3.0"
 
 
 def test_a_failed_job_comes_with_an_http_error_and_is_a_failure_with_its_words(
@@ -154,13 +170,13 @@ def test_nobody_at_the_door_is_tried_again_and_nothing_is_ordered_twice(
 def test_another_version_than_was_tried_is_a_warning_in_the_log(
     engine: FakeEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    load(engine.url, "", "wan", {}).close()
+    load(url=engine.url, model="wan", loras={}, extra=[]).close()
     assert not caplog.records
     engine.version = "0.31.0"
-    load(engine.url, "", "wan", {}).close()
+    load(url=engine.url, model="wan", loras={}, extra=[]).close()
     assert caplog.messages == ["the engine is vllm-omni 0.31.0; tried was 0.30.0"]
 
 
 def test_an_engine_that_does_not_serve_the_model_cannot_be_loaded(engine: FakeEngine) -> None:
     with pytest.raises(ModelError, match="The engine serves wan, not ltx"):
-        load(engine.url, "", "ltx", {})
+        load(url=engine.url, model="ltx", loras={}, extra=[])

@@ -11,7 +11,9 @@ import pytest
 
 from plugins.vllm_omni.tests.engine import FakeEngine
 from videoapi import ConfigurationError, ModelFile, ModelSpec
-from videoapi_vllm_omni.plugin import build_spec, check_model
+from videoapi_vllm_omni.families import FAMILIES
+from videoapi_vllm_omni.plugin import check_model, inspect_model
+from videoapi_vllm_omni.spec import build_spec
 
 T2V = "Wan-AI/Wan2.2-T2V-A14B-Diffusers"
 
@@ -24,7 +26,7 @@ def engine() -> Iterator[FakeEngine]:
 
 
 def make(model: str = T2V, url: str = "http://gpu:8000", **keys: Any) -> ModelSpec:
-    section = {"url": url, **keys.pop("vllm_omni", {})}
+    section = {**({"url": url} if url else {}), **keys.pop("vllm_omni", {})}
     data = {"name": "wan", "backend": "vllm-omni", "parameters": {"model": model}, "vllm_omni": section, **keys}
     return build_spec(ModelFile(Path("wan.yaml"), data))
 
@@ -35,12 +37,15 @@ def make(model: str = T2V, url: str = "http://gpu:8000", **keys: Any) -> ModelSp
         (T2V, {"text"}, 16, 16),
         ("Wan-AI/Wan2.2-I2V-A14B-Diffusers", {"first_frame"}, 16, 16),
         ("Wan-AI/Wan2.2-TI2V-5B-Diffusers", {"text", "first_frame"}, 32, 24),
+        ("hunyuanvideo-community/HunyuanVideo-1.5-Diffusers-480p_t2v", {"text"}, 16, 24),
+        ("Lightricks/LTX-2", {"text", "first_frame"}, 32, 24),
+        ("MiniMaxAI/MiniMax-H3", {"text", "first_frame", "first_and_last_frame"}, 32, 24),
     ],
 )
 def test_a_hub_id_tells_what_the_model_takes(model: str, modes: set[str], multiple: int, fps: int) -> None:
     spec = make(model)
     assert (spec.modes, spec.size_multiple, spec.defaults.fps) == (modes, multiple, fps)
-    assert spec.frame_grid.next_up(16) == 17
+    assert spec.frame_grid.next_up(16) in (17, 22)
     assert (spec.limits.max_steps, spec.limits.max_guidance_scale) == (200, 20.0)
 
 
@@ -52,6 +57,41 @@ def test_a_folder_tells_it_by_its_index(tmp_path: Path) -> None:
     assert make(str(tmp_path)).modes == {"text", "first_frame"}
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_defaults_of_every_family_are_its_own_sizes(family: str) -> None:
+    spec = make("own", diffusers={"pipeline_type": family})
+    assert spec.defaults.width % spec.size_multiple == spec.defaults.height % spec.size_multiple == 0
+    assert spec.frame_grid.next_up(spec.defaults.num_frames) == spec.defaults.num_frames
+
+
+def test_the_boundary_between_two_experts_is_the_models_own(tmp_path: Path) -> None:
+    index = {"_class_name": "WanPipeline", "boundary_ratio": 0.9}
+    (tmp_path / "model_index.json").write_text(json.dumps(index))
+    assert make(str(tmp_path)).params["boundary_ratio"]["default"] == 0.9
+    assert "default" not in make().params["boundary_ratio"]
+
+
+def test_the_file_may_say_what_a_model_takes_that_is_not_known() -> None:
+    spec = make("own", vllm_omni={"modes": ["text", "first_frame"], "size_multiple": 64, "frame_grid": "8k+1"})
+    assert (spec.modes, spec.size_multiple) == ({"text", "first_frame"}, 64)
+    assert (spec.frame_grid.step, spec.frame_grid.offset) == (8, 1)
+    assert make(vllm_omni={"frame_grid": "33k"}).frame_grid.next_up(34) == 66
+
+
+def test_an_engine_of_our_own_is_started_with_the_model_and_the_operators_arguments() -> None:
+    section = {"serve": "/opt/omni", "arguments": ["--usp", "2"], "environment": ["OMP_NUM_THREADS=1"]}
+    settings = make(url="", vllm_omni=section).settings
+    assert settings["arguments"] == [T2V, "--omni", "--served-model-name", "wan", "--usp", "2"]
+    assert settings["environment"] == {"OMP_NUM_THREADS": "1"}
+    assert (settings["model"], settings["kill_on_cancel"], "url" in settings) == ("wan", False, False)
+
+
+def test_the_operator_lets_clients_send_some_extra_params() -> None:
+    spec = make(vllm_omni={"extra_params": [{"name": "eta", "type": "number", "default": 0.1}]})
+    assert spec.params["eta"] == {"type": "number", "default": 0.1}
+    assert spec.settings["extra"] == ["eta"]
+
+
 def test_the_class_in_the_file_comes_first() -> None:
     assert make("own", diffusers={"pipeline_type": "WanPipeline"}).modes == {"text"}
 
@@ -59,11 +99,31 @@ def test_the_class_in_the_file_comes_first() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model": "own"}, "'diffusers.pipeline_type' is needed, for the engine does not say it; one of: WanPipeline"),
+        ({"model": "own"}, "'diffusers.pipeline_type' is needed, for the engine does not say what it takes; one"),
         ({"diffusers": {"pipeline_type": "Other"}}, "'diffusers.pipeline_type' is needed, for the engine does not"),
         ({"url": ""}, "'vllm_omni.url' must be the address of a vLLM-Omni server, such as http://gpu:8000"),
         ({"url": "file:///etc/passwd"}, "'vllm_omni.url' must be the address"),
         ({"vllm_omni": {"api_key_env": "NO_SUCH_KEY"}}, "'vllm_omni.api_key_env' names NO_SUCH_KEY, which is not set"),
+        ({"vllm_omni": {"serve": "/opt/omni"}}, "'vllm_omni.serve' starts a server, and 'vllm_omni.url' is one that"),
+        (
+            {"url": "", "model": "", "diffusers": {"pipeline_type": "WanPipeline"}, "vllm_omni": {"serve": "/opt"}},
+            "'parameters.model' must be the folder or the hub id of the model to serve",
+        ),
+        (
+            {"url": "", "vllm_omni": {"serve": "/opt", "arguments": ["--port=1"]}},
+            "'vllm_omni.arguments' cannot have --port=1, which is chosen here",
+        ),
+        (
+            {"url": "", "vllm_omni": {"serve": "/opt", "arguments": [2]}},
+            "'vllm_omni.arguments' must be a list of texts",
+        ),
+        ({"vllm_omni": {"modes": ["clip"]}}, "'vllm_omni.modes' has 'clip'; there are text, first_frame"),
+        ({"vllm_omni": {"frame_grid": "4n+1"}}, "'vllm_omni.frame_grid' must be like 4k+1, not 4n+1"),
+        ({"vllm_omni": {"extra_params": ["eta"]}}, "'vllm_omni.extra_params' must be a list of {name: ..., and a JSON"),
+        (
+            {"vllm_omni": {"extra_params": [{"name": "flow_shift"}]}},
+            "'vllm_omni.extra_params' cannot have flow_shift, which is a field of its own",
+        ),
         ({"vllm_omni": {"loras": ["a"]}}, "'vllm_omni.loras' must be a list of {name: ..., path: ...}"),
     ],
 )
@@ -96,3 +156,24 @@ def test_why_an_engine_is_not_available(engine: FakeEngine) -> None:
     assert check_model(make(url=engine.url, vllm_omni={"api_key": "secret"})) == ""
     engine.close()
     assert check_model(make(url=engine.url)) == "The engine does not answer."
+
+
+def test_an_engine_of_our_own_is_available_where_its_program_is(tmp_path: Path) -> None:
+    spec = make(url="", vllm_omni={"serve": str(tmp_path)})
+    assert check_model(spec).startswith("The vLLM-Omni that 'vllm_omni.serve' of the model file names is not on this")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "vllm-omni").touch(mode=0o755)
+    assert check_model(spec) == ""
+
+
+def test_another_version_than_the_tested_one_is_a_warning(engine: FakeEngine, tmp_path: Path) -> None:
+    spec = make(url=engine.url)
+    assert inspect_model(spec) == ()
+    engine.version = "0.31.0"
+    assert inspect_model(spec) == ["its engine is vllm-omni 0.31.0; 0.30.0 is the one that was tested."]
+    engine.close()
+    assert inspect_model(spec) == ()
+    (tmp_path / "lib/python3.12/site-packages/vllm_omni-0.29.1.dist-info").mkdir(parents=True)
+    assert inspect_model(make(url="", vllm_omni={"serve": str(tmp_path)})) == [
+        "its engine is vllm-omni 0.29.1; 0.30.0 is the one that was tested."
+    ]

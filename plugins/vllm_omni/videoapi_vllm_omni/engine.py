@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ BACKOFF = (0.5, 1.0, 2.0, 4.0)
 CHUNK = 2**20
 
 Job = dict[str, Any]
+# A part's name, and the file's name, content and type.
+Upload = tuple[str, tuple[str, bytes, str]]
 
 
 class Engine:
@@ -29,6 +31,8 @@ class Engine:
 
     def __init__(self, url: str, api_key: str = "") -> None:
         self.url = url.rstrip("/")
+        self.is_gone: Callable[[], bool] = lambda: False
+        """It is known not to come back to its jobs, so nobody tries again to reach it."""
         self._session = requests.Session()
         # A proxy of the environment is not between this machine and its engine.
         self._session.trust_env = False
@@ -58,13 +62,14 @@ class Engine:
         except (requests.RequestException, ValueError, KeyError, TypeError):
             return ""
 
-    def create(self, fields: Mapping[str, str], files: Mapping[str, tuple[str, bytes, str]]) -> Job:
+    def create(self, fields: Mapping[str, str], files: Sequence[Upload] = ()) -> Job:
         """Order a video. Tries again while nobody accepts the connection, and never once the order has been sent.
 
-        Raises ModelError; EngineRefusal for an order that the engine does not take.
+        Raises ModelError, EngineUnreachable when nothing has been sent; EngineRefusal for an order that the engine does
+        not take.
         """
         # Every part as multipart, which the engine insists on.
-        parts = {name: (None, value) for name, value in fields.items()} | dict(files)
+        parts: list[tuple[str, Any]] = [*((name, (None, value)) for name, value in fields.items()), *files]
         for wait in (*BACKOFF, None):
             try:
                 answer = self._session.post(
@@ -75,12 +80,12 @@ class Engine:
                 failure: Exception = error
             except requests.ConnectionError as error:
                 if not _was_refused(error):
-                    raise ModelError("The engine closed the connection while it took the order.") from error
+                    raise EngineLost("The engine closed the connection while it took the order.") from error
                 failure = error
             except requests.RequestException as error:
                 raise ModelError(f"The engine did not take the order: {type(error).__name__}.") from error
-            if wait is None:
-                raise ModelError("The engine does not answer.") from failure
+            if wait is None or self.is_gone():
+                raise EngineUnreachable("The engine does not answer.") from failure
             logger.warning("the engine does not accept a connection; again in %.1f s", wait)
             time.sleep(wait)
         if answer.status_code >= 400:
@@ -100,13 +105,14 @@ class Engine:
                 failure = error
             else:
                 if answer.status_code == 404:
-                    raise ModelError("The engine has forgotten the job; it has probably been restarted.")
+                    raise EngineLost("The engine has forgotten the job; it has probably been restarted.")
                 if answer.status_code < 400 or _is_job(answer):
                     return _job(answer)
                 failure = ModelError(f"The engine answers with HTTP {answer.status_code}: {_message(answer)}")
-            if wait is not None:
-                time.sleep(wait)
-        raise ModelError("The engine stopped answering while it made the video.") from failure
+            if wait is None or self.is_gone():
+                break
+            time.sleep(wait)
+        raise EngineLost("The engine stopped answering while it made the video.") from failure
 
     def download(self, job_id: str, target: Path) -> None:
         """Write the finished mp4 to `target`. Raises ModelError."""
@@ -119,7 +125,7 @@ class Engine:
                     for chunk in answer.iter_content(CHUNK):
                         file.write(chunk)
         except requests.RequestException as error:
-            raise ModelError("The engine broke off while it sent the video.") from error
+            raise EngineLost("The engine broke off while it sent the video.") from error
 
     def delete(self, job_id: str) -> None:
         """Cancel the job, or give back the file of one that is done; a failure is only logged."""
@@ -130,6 +136,14 @@ class Engine:
 
     def close(self) -> None:
         self._session.close()
+
+
+class EngineUnreachable(ModelError):
+    """Nobody accepts the connection."""
+
+
+class EngineLost(ModelError):
+    """It is gone, or has been, in the middle of a job."""
 
 
 class EngineRefusal(Exception):

@@ -1,6 +1,7 @@
 """What the pipelines of vLLM-Omni take, by the class in a model's model_index.json.
 
-The engine says none of it: it rounds frame counts and sizes in silence, and fails late where an image is missing.
+The engine says none of it: it rounds frame counts and sizes in silence, and fails late where an image is missing. The
+facts are those of vllm-omni 0.30.0's own pipelines, diffusion/models.
 """
 
 from __future__ import annotations
@@ -10,12 +11,21 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from videoapi import Defaults, FrameGrid, Mode
 
+TEXT: frozenset[Mode] = frozenset({"text"})
+IMAGE: frozenset[Mode] = frozenset({"first_frame"})
+# Every fourth frame, and the first: Wan's autoencoder, which others use too.
 WAN_GRID = FrameGrid(step=4, offset=1)
 WAN = Defaults(width=832, height=480, num_frames=81, fps=16, num_inference_steps=40, guidance_scale=5.0)
 TI2V = Defaults(width=1280, height=704, num_frames=121, fps=24, num_inference_steps=50, guidance_scale=5.0)
+HUNYUAN = Defaults(width=832, height=480, num_frames=121, fps=24, num_inference_steps=50, guidance_scale=6.0)
+SANA = Defaults(width=832, height=480, num_frames=81, fps=16, num_inference_steps=50, guidance_scale=6.0)
+LTX = Defaults(width=768, height=512, num_frames=121, fps=24, num_inference_steps=40, guidance_scale=3.0)
+HELIOS = Defaults(width=640, height=384, num_frames=132, fps=24, num_inference_steps=50, guidance_scale=5.0)
+H3 = Defaults(width=1280, height=704, num_frames=124, fps=24, num_inference_steps=50, guidance_scale=1.0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,26 +36,74 @@ class Family:
     defaults: Defaults = WAN
     size_multiple: int = 16
     frame_grid: FrameGrid = WAN_GRID
+    unsupported: frozenset[str] = frozenset()
+    """What it ignores in silence, by our clients' names."""
 
+
+LTX2 = Family(modes=TEXT | IMAGE, defaults=LTX, size_multiple=32, frame_grid=FrameGrid(step=8, offset=1))
+# Its two-stage recipe begins at half the size.
+LTX2_TWO_STAGE = Family(modes=TEXT | IMAGE, defaults=LTX, size_multiple=64, frame_grid=FrameGrid(step=8, offset=1))
+# Whole windows of nine latents.
+WINDOWS = Family(modes=TEXT, defaults=HELIOS, frame_grid=FrameGrid(step=33))
+H3_FAMILY = Family(
+    modes=frozenset({"text", "first_frame", "first_and_last_frame"}),
+    defaults=H3,
+    size_multiple=32,
+    frame_grid=FrameGrid(step=17, offset=5),
+    # Its guidance is part of the weights.
+    unsupported=frozenset({"cfg_scale", "negative_prompt"}),
+)
 
 FAMILIES: Mapping[str, Family] = {
-    "WanPipeline": Family(modes=frozenset({"text"})),
-    "WanImageToVideoPipeline": Family(modes=frozenset({"first_frame"})),
+    "WanPipeline": Family(modes=TEXT),
+    "WanImageToVideoPipeline": Family(modes=IMAGE),
+    "WanVACEPipeline": Family(modes=TEXT),
+    "HunyuanVideo15Pipeline": Family(modes=TEXT, defaults=HUNYUAN),
+    "HunyuanVideo15ImageToVideoPipeline": Family(modes=IMAGE, defaults=HUNYUAN),
+    "SanaVideoPipeline": Family(modes=TEXT, defaults=SANA, size_multiple=32),
+    "SanaImageToVideoPipeline": Family(modes=IMAGE, defaults=SANA, size_multiple=32),
+    "LTX2Pipeline": LTX2,
+    "LTX2TwoStagePipeline": LTX2_TWO_STAGE,
+    "HeliosPipeline": WINDOWS,
+    "HeliosPyramidPipeline": WINDOWS,
+    "MiniMaxH3Pipeline": H3_FAMILY,
+    "MiniMaxH3ModularPipeline": H3_FAMILY,
 }
 # Wan 2.2's 5B model has the class of the text models, and `expand_timesteps` in its index.
-WAN_5B = Family(modes=frozenset({"text", "first_frame"}), defaults=TI2V, size_multiple=32)
+WAN_5B = Family(modes=TEXT | IMAGE, defaults=TI2V, size_multiple=32)
 # How hub ids name them; the more special one first.
-NAMES = (
-    (re.compile(r"wan.*ti2v", re.IGNORECASE), WAN_5B),
-    (re.compile(r"wan.*i2v", re.IGNORECASE), FAMILIES["WanImageToVideoPipeline"]),
-    (re.compile(r"wan.*t2v", re.IGNORECASE), FAMILIES["WanPipeline"]),
+NAMES = tuple(
+    (re.compile(pattern, re.IGNORECASE), family)
+    for pattern, family in (
+        ("wan.*ti2v", WAN_5B),
+        ("wan.*vace", FAMILIES["WanVACEPipeline"]),
+        ("wan.*i2v", FAMILIES["WanImageToVideoPipeline"]),
+        ("wan.*t2v", FAMILIES["WanPipeline"]),
+        ("hunyuanvideo-?1.5.*i2v", FAMILIES["HunyuanVideo15ImageToVideoPipeline"]),
+        ("hunyuanvideo-?1.5.*t2v", FAMILIES["HunyuanVideo15Pipeline"]),
+        ("ltx-2(?!.*distilled)", LTX2),
+        ("minimax-h3", H3_FAMILY),
+    )
 )
 
 
 def find_family(model: str) -> Family | None:
     """The family of a folder, by its index, or of a hub id, by its name; None when neither tells."""
+    index = _read_index(model)
+    if index is None:
+        return next((family for pattern, family in NAMES if pattern.search(Path(model).name)), None)
+    return WAN_5B if index.get("expand_timesteps") else FAMILIES.get(str(index.get("_class_name")))
+
+
+def find_boundary_ratio(model: str) -> float | None:
+    """Where a folder's high noise expert hands over to the other, as a share of the noise; None when it has one."""
+    ratio = (_read_index(model) or {}).get("boundary_ratio")
+    return float(ratio) if isinstance(ratio, (int, float)) else None
+
+
+def _read_index(model: str) -> Mapping[str, Any] | None:
     try:
         index = json.loads((Path(model).expanduser() / "model_index.json").read_text(encoding="utf-8"))
-        return WAN_5B if index.get("expand_timesteps") else FAMILIES.get(index["_class_name"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return next((family for pattern, family in NAMES if pattern.search(Path(model).name)), None)
+    except (OSError, ValueError):
+        return None
+    return index if isinstance(index, dict) else None

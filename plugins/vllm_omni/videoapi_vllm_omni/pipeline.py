@@ -2,63 +2,33 @@
 
 from __future__ import annotations
 
-import io
-import json
-import logging
 import os
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from PIL.Image import Image
-
-from videoapi import Clip, GenerationRequest, InvalidRequest, ModelError, Progress
-from videoapi_vllm_omni.engine import TESTED_VERSION, Engine, EngineRefusal, Job
-
-logger = logging.getLogger(__name__)
+from videoapi import Cancelled, Clip, GenerationRequest, ModelError, Progress
+from videoapi_vllm_omni.engine import Engine, EngineLost, EngineRefusal, EngineUnreachable, Job
+from videoapi_vllm_omni.order import Orders, explain, files_of
+from videoapi_vllm_omni.served import ServedEngine
 
 # Between two looks at a job: often at first, for short ones.
-FIRST_SECONDS, LAST_SECONDS, GROWTH = 0.05, 1.0, 1.3
-# Our clients' words for the engine's fields.
-FIELDS = {
-    "num_inference_steps": "step",
-    "guidance_scale": "cfg_scale",
-    "num_frames": "num_frames",
-    "fps": "fps",
-    "size": "size",
-    "seed": "seed",
-    "prompt": "prompt",
-    "negative_prompt": "negative_prompt",
-}
-
-
-def load(url: str, api_key: str, model: str, loras: Mapping[str, str]) -> EnginePipeline:
-    """A pipeline around a running server. Raises ModelError when it does not serve the model."""
-    engine = Engine(url, api_key)
-    if reason := engine.why_unavailable(model):
-        engine.close()
-        raise ModelError(reason)
-    if (version := engine.version()) != TESTED_VERSION:
-        logger.warning("the engine is vllm-omni %s; tried was %s", version or "of no version", TESTED_VERSION)
-    return EnginePipeline(engine, model, loras)
+FIRST_SECONDS, LAST_SECONDS, GROWTH = 0.02, 0.25, 1.1
 
 
 class EnginePipeline:
     """A videoapi pipeline whose work is done elsewhere."""
 
-    def __init__(self, engine: Engine, model: str, loras: Mapping[str, str]) -> None:
+    def __init__(self, engine: Engine, orders: Orders) -> None:
         self.engine = engine
-        self._model = model
-        self._loras = loras
+        self._orders = orders
 
     def generate(self, request: GenerationRequest, progress: Progress) -> Clip:
         """Raises ModelError with the engine's words, and InvalidRequest for a field that it refuses."""
         try:
-            job = self.engine.create(self._fields(request), self._files(request))
+            job = self.engine.create(self._orders.fields(request), files_of(request))
         except EngineRefusal as refusal:
-            raise _explain(refusal) from refusal
+            raise explain(refusal) from refusal
         try:
             self._wait(job, progress)
             path = self._download(job)
@@ -66,17 +36,6 @@ class EnginePipeline:
             # Done, failed or no longer wanted: the engine keeps it for ever otherwise.
             self.engine.delete(job["id"])
         return Clip(file=path)
-
-    def _download(self, job: Job) -> Path:
-        descriptor, name = tempfile.mkstemp(prefix="vllm-omni-", suffix=".mp4")
-        os.close(descriptor)
-        path = Path(name)
-        try:
-            self.engine.download(job["id"], path)
-        except BaseException:
-            path.unlink()
-            raise
-        return path
 
     def close(self) -> None:
         self.engine.close()
@@ -93,46 +52,45 @@ class EnginePipeline:
             error = job.get("error") or {}
             raise ModelError(f"The engine failed: {error.get('message') or 'it gives no reason'}")
 
-    def _fields(self, request: GenerationRequest) -> dict[str, str]:
-        fields = {
-            "prompt": request.prompt,
-            "negative_prompt": request.negative_prompt,
-            "size": f"{request.width}x{request.height}",
-            # Without it the engine makes one frame.
-            "num_frames": str(request.num_frames),
-            "fps": str(request.fps),
-            "num_inference_steps": str(request.num_inference_steps),
-            "guidance_scale": str(request.guidance_scale),
-            "seed": str(request.seed),
-        }
-        if self._model:
-            fields["model"] = self._model
-        params = dict(request.params)
-        if (choice := params.pop("lora", None)) is not None:
-            fields["lora"] = json.dumps(self._lora(choice))
-        return fields | {name: str(value) for name, value in params.items()}
-
-    def _lora(self, choice: Mapping[str, Any]) -> dict[str, Any]:
-        number = sorted(self._loras).index(choice["name"]) + 1
-        path = self._loras[choice["name"]]
-        return {"name": choice["name"], "path": path, "scale": choice.get("scale", 1.0), "int_id": number}
-
-    def _files(self, request: GenerationRequest) -> dict[str, tuple[str, bytes, str]]:
-        if request.start_image is None:
-            return {}
-        return {"input_reference": ("start.png", _to_png(request.start_image), "image/png")}
+    def _download(self, job: Job) -> Path:
+        descriptor, name = tempfile.mkstemp(prefix="vllm-omni-", suffix=".mp4")
+        os.close(descriptor)
+        path = Path(name)
+        try:
+            self.engine.download(job["id"], path)
+        except BaseException:
+            path.unlink()
+            raise
+        return path
 
 
-def _to_png(image: Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, format="PNG", compress_level=1)
-    return buffer.getvalue()
+class ServedPipeline(EnginePipeline):
+    """The same around an engine of our own, which is waited for when it is being started again."""
 
+    def __init__(self, engine: Engine, orders: Orders, served: ServedEngine, *, kill_on_cancel: bool) -> None:
+        super().__init__(engine, orders)
+        self._served = served
+        self._kill_on_cancel = kill_on_cancel
 
-def _explain(refusal: EngineRefusal) -> Exception:
-    """The engine's own check names a field in its second line; what it says otherwise is about this server."""
-    lines = refusal.message.splitlines()
-    field = lines[1].strip() if len(lines) > 2 else ""
-    if refusal.status == 400 and field in FIELDS:
-        return InvalidRequest(FIELDS[field], f"The engine refuses it: {lines[2].strip().partition(' [')[0]}.")
-    return ModelError(f"The engine refuses the order: {' '.join(lines)}")
+    def generate(self, request: GenerationRequest, progress: Progress) -> Clip:
+        """Raises ModelError with the engine's last words when it dies."""
+        self._served.wait_until_up(lambda: progress.phase("loading"))
+        ends = self._served.ends
+        self.engine.is_gone = lambda: self._served.ends > ends
+        try:
+            return super().generate(request, progress)
+        except EngineUnreachable:
+            # It died just now, and nothing has been ordered.
+            return self.generate(request, progress)
+        except Cancelled:
+            if self._kill_on_cancel:
+                self._served.restart()
+            raise
+        except EngineLost as error:
+            if self._served.has_ended_since(ends):
+                raise ModelError(self._served.why_ended()) from error
+            raise
+
+    def close(self) -> None:
+        super().close()
+        self._served.close()
