@@ -29,8 +29,8 @@ class StarterPipeline:
     """Chooses between text and images, and between native sizes; both pipelines share their weights."""
 
     def __init__(self, text: DiffusersPipeline, images: DiffusersPipeline) -> None:
-        self._text = text
-        self._images = images
+        self.text = text
+        self.images = images
 
     def generate(self, request: GenerationRequest, progress: Progress) -> Clip:
         width, height = nearest_size(request.width, request.height)
@@ -42,7 +42,7 @@ class StarterPipeline:
             start_image=_resize(request.start_image, width, height),
             end_image=_resize(request.end_image, width, height),
         )
-        pipeline = self._text if request.start_image is None else self._images
+        pipeline = self.text if request.start_image is None else self.images
         clip = pipeline.generate(native, progress)
         frames = clip.frames
         assert frames is not None
@@ -52,11 +52,18 @@ class StarterPipeline:
 
 
 def load() -> StarterPipeline:
-    """Load the packaged weights once, for both pipelines."""
-    images = load_diffusers(str(WEIGHTS), "WanImageToVideoPipeline")
-    components = {name: value for name, value in images.pipeline.components.items() if not name.startswith("image_")}
+    """Load the packaged weights."""
+    return build(load_diffusers(str(WEIGHTS), "WanImageToVideoPipeline").pipeline)
+
+
+def build(pipeline: Any) -> StarterPipeline:
+    """Both modes from one WanImageToVideoPipeline, whose weights they share."""
+    components = {name: value for name, value in pipeline.components.items() if not name.startswith("image_")}
     components["transformer"] = text_only(components["transformer"])
-    return StarterPipeline(DiffusersPipeline(WanPipeline(**components), FAMILIES["WanPipeline"]), images)
+    return StarterPipeline(
+        DiffusersPipeline(WanPipeline(**components), FAMILIES["WanPipeline"]),
+        DiffusersPipeline(pipeline, FAMILIES["WanImageToVideoPipeline"]),
+    )
 
 
 def text_only(transformer: Any) -> Any:
