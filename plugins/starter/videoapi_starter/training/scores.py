@@ -22,7 +22,7 @@ BATCH = 16
 def generate(pipeline: Any, captions: list[str], seed: int, guidance: float, negative: str = "") -> torch.Tensor:
     """Clips (count, 3, frames, height, width) in [0, 1], by a pipeline of diffusers'."""
     parts = []
-    for i in tqdm(range(0, len(captions), BATCH), desc="clips", unit=f" x {BATCH}", leave=False):
+    for i in tqdm(range(0, len(captions), BATCH), desc="clips", unit=f" x {BATCH}", leave=False, disable=None):
         part = captions[i : i + BATCH]
         output = pipeline(
             prompt=part,
@@ -69,7 +69,7 @@ def score_images(pipeline: Any, count: int, seed: int = 31337) -> dict[str, floa
     scenes = [draw_scene(rng, held_out=True) for _ in range(count)]
     truth = clips.render(scenes, 17, 128, 128, rng)
     totals: defaultdict[str, float] = defaultdict(float)
-    for i, scene in enumerate(tqdm(scenes, desc="given frames", leave=False)):
+    for i, scene in enumerate(tqdm(scenes, desc="given frames", leave=False, disable=None)):
         first, last = (_to_image(truth[i, :, t]) for t in (0, -1))
         for both in (False, True):
             output = pipeline(
