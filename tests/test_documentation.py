@@ -105,7 +105,11 @@ def test_with_a_starting_image(starter_server: Server, image_host: str) -> None:
     assert body["seed"] == 42
     assert json.loads(video.metadata["comment"])["guidance_scale"] == 7.5
     assert json.loads(video.metadata["comment"])["num_inference_steps"] == 30
-    assert body["warnings"] == ["start_image of 640x480 was cut at the middle to fit 512x512."]
+    assert body["warnings"] == [
+        "start_image of 640x480 was cut at the middle to fit 512x512.",
+        "prompt: the starter knows nothing but plain shapes; without effect: 'timelapse', 'flowers', 'blooming'.",
+        "Made at 128x128 and enlarged to 512x512.",
+    ]
 
 
 def test_base64_output(starter_server: Server) -> None:

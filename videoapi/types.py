@@ -191,6 +191,11 @@ class Progress(Protocol):
         Call it as often as there is something new: `make` is called at most once in a while.
         """
 
+    def warn(self, message: str) -> None:
+        """Tell the client in a sentence what the video is not, though it was asked for: it joins the answer's
+        `warnings`. Said twice it stands there once; 300 characters of it, and 20 warnings in all, are kept.
+        """
+
 
 @runtime_checkable
 class Pipeline(Protocol):

@@ -31,6 +31,7 @@ KINDS = (
     "starved",
     "chatty",
     "parrot",
+    "careful",
     "stubborn",
     "load-slow",
     "load-error",
@@ -93,6 +94,9 @@ class FaultyPipeline:
         if self.kind == "parrot":
             print(request.prompt, end=" ")
             ctypes.CDLL(None).printf(b"in C")
+        if self.kind == "careful":
+            for warning in request.prompt.split("|"):
+                progress.warn(warning)
         progress.phase("denoising")
         steps = request.num_inference_steps
         for step in range(steps):

@@ -106,6 +106,10 @@ class Reporter:
             self._preview_at = time.monotonic() + max(PREVIEW_SECONDS, 20 * (time.monotonic() - now))
         self._check()
 
+    def warn(self, message: str) -> None:
+        self._channel.send(kind="warning", message=hide_paths(message))
+        self._check()
+
     def close(self) -> None:
         """Book the time since the phase began."""
         now = time.monotonic()

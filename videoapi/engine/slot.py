@@ -266,6 +266,9 @@ class Monitor:
             self._step, self._total = message["done"], message["total"]
         elif message is not None and message["kind"] == "preview":
             store_preview(self._generation, self._preview)
+        elif message is not None and message["kind"] == "warning":
+            self._generation.warn(message["message"])
+            self._written = 0.0  # now: the model may fail before the next report, and this may tell why
         now = time.monotonic()
         if now - self._written >= REPORT_SECONDS:
             self._write()

@@ -15,6 +15,7 @@ from videoapi.models.text import storable
 DETAIL_LENGTH = 200
 BY_CLIENT = "Cancelled by the client."
 LOG_LENGTH = 16 * 2**10
+MAX_WARNINGS, WARNING_LENGTH = 20, 300
 
 
 class Generation(models.Model):
@@ -116,15 +117,22 @@ class Generation(models.Model):
         return timings
 
     def report(self, phase: str, step: int, total_steps: int, detail: str = "") -> bool:
-        """Record progress, and that the worker is alive."""
+        """Record progress and what the model has warned of, and that the worker is alive."""
         return self._change(
             self._mine(),
             phase=storable(phase, 20),
             detail=storable(detail, DETAIL_LENGTH),
             step=step,
             total_steps=total_steps,
+            warnings=self.warnings,
             heartbeat_at=timezone.now(),
         )
+
+    def warn(self, message: str) -> None:
+        """Keep a sentence of the model for the client, once; it is stored with the next report."""
+        warning = storable(message, WARNING_LENGTH)
+        if warning not in self.warnings and len(self.warnings) < MAX_WARNINGS:
+            self.warnings = [*self.warnings, warning]
 
     def complete(
         self, *, video: str, thumbnail: str, timings: dict[str, float], file_size: int = 0, log: str = ""
@@ -139,6 +147,7 @@ class Generation(models.Model):
             thumbnail=thumbnail,
             file_size=file_size,
             timings=timings,
+            warnings=self.warnings,
             log=storable(log, LOG_LENGTH),
             finished_at=timezone.now(),
         )

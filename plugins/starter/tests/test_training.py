@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import random
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 
-@pytest.fixture(scope="module", autouse=True)
-def training_on_the_path() -> Iterator[None]:
-    folder = str(Path(__file__).parent.parent)
-    sys.path.insert(0, folder)
-    yield
-    sys.path.remove(folder)
-
-
 @pytest.mark.parametrize("size", [(17, 128, 128), (9, 96, 160), (25, 160, 96)])
 def test_the_judge_reads_rendered_clips_without_a_mistake(size: tuple[int, int, int]) -> None:
-    from training import clips, judge, scenes
+    from videoapi_starter.training import clips, judge, scenes
 
     rng = random.Random(5)
     asked = [scenes.draw_scene(rng) for _ in range(40)]
@@ -29,16 +18,40 @@ def test_the_judge_reads_rendered_clips_without_a_mistake(size: tuple[int, int, 
     assert judge.score(list(rendered), asked)["all"] == 1.0
 
 
+def test_the_judge_catches_every_attribute_that_is_not_as_asked() -> None:
+    from dataclasses import replace
+
+    from videoapi_starter.training import clips, judge, scenes
+
+    rng = random.Random(6)
+    asked = [scenes.draw_scene(rng) for _ in range(8)]
+    others = {
+        "shape": {**dict(zip(scenes.SHAPES, (*scenes.SHAPES[1:], "circle"), strict=True)), "heart": "star"},
+        "motion": dict(
+            zip(scenes.MOTIONS, ("left", "up", "down", "grow", "shrink", "still", "grow", "up"), strict=True)
+        ),
+        "color": {name: next(color for color in ("green", "black") if color != name) for name in scenes.PALETTE},
+    }
+    for name, other in others.items():
+        wrong = [replace(scene, **{name: other[getattr(scene, name)]}) for scene in asked]
+        wrong = [scene for scene in wrong if len({scene.color, scene.background}) == 2]
+        shown = list((clips.render(wrong, 17, 128, 128, rng) + 1) / 2)
+        meant = [scene for scene in asked if replace(scene, **{name: other[getattr(scene, name)]}) in wrong]
+        score = judge.score(shown, meant)
+        assert (score[name], score["all"]) == (0.0, 0.0), name
+        assert min(value for key, value in score.items() if key not in (name, "all")) == 1.0
+
+
 def test_the_judge_sees_nothing_where_nothing_is() -> None:
     import torch
 
-    from training import judge
+    from videoapi_starter.training import judge
 
     assert judge.judge(torch.full((3, 9, 64, 64), 0.5)) is None
 
 
 def test_held_out_combinations_are_never_drawn_for_training() -> None:
-    from training.scenes import draw_scene
+    from videoapi_starter.training.scenes import draw_scene
 
     rng = random.Random(1)
     assert not any(draw_scene(rng).held_out for _ in range(500))
@@ -47,7 +60,7 @@ def test_held_out_combinations_are_never_drawn_for_training() -> None:
 
 @pytest.mark.parametrize("kind", ["full", "short"])
 def test_a_caption_states_what_it_claims_to_state(kind: str) -> None:
-    from training import scenes
+    from videoapi_starter.training import scenes
 
     words: dict[str, Any] = {
         "shape": scenes.SHAPE_WORDS,
@@ -67,7 +80,7 @@ def test_a_caption_states_what_it_claims_to_state(kind: str) -> None:
 
 
 def test_the_tokenizer_knows_every_word_of_the_captions() -> None:
-    from training import networks, scenes
+    from videoapi_starter.training import networks, scenes
 
     tokenizer = networks.make_tokenizer()
     for word in scenes.vocabulary():
@@ -77,8 +90,8 @@ def test_the_tokenizer_knows_every_word_of_the_captions() -> None:
 def test_one_counted_pad_is_the_same_as_five_hundred_zero_vectors() -> None:
     import torch
 
-    from training.networks import TEXT_LENGTH, TEXT_WIDTH, make_transformer
-    from training.train_transformer import CountedPadding
+    from videoapi_starter.training.networks import TEXT_LENGTH, TEXT_WIDTH, make_transformer
+    from videoapi_starter.training.prompts import CountedPadding
 
     torch.manual_seed(0)
     transformer = make_transformer().eval()

@@ -1,1 +1,1 @@
-"""The embedded model of videoapi: a small text-to-video diffusion model, trained by the scripts in `training`."""
+"""The embedded model of videoapi: a small text-to-video diffusion model, trained by `videoapi_starter.train`."""

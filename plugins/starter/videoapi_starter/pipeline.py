@@ -17,32 +17,38 @@ from videoapi import Clip, GenerationRequest, Progress
 from videoapi_diffusers import load as load_diffusers
 from videoapi_diffusers.families import FAMILIES
 from videoapi_diffusers.pipeline import DiffusersPipeline
+from videoapi_starter.words import name_unknown, split_known
 
 WEIGHTS = Path(__file__).parent / "weights"
 
 # (width, height) in pixels, and the numbers of frames, that the training saw.
 NATIVE_SIZES = ((128, 128), (160, 96), (96, 160))
-MIN_FRAMES, MAX_FRAMES = 9, 33
+MIN_FRAMES, MAX_FRAMES = 9, 65
 
 
 class StarterPipeline:
     """Chooses between text and images, and between native sizes; both pipelines share their weights."""
 
     def __init__(self, text: DiffusersPipeline, images: DiffusersPipeline) -> None:
-        self._text = text
-        self._images = images
+        self.text = text
+        self.images = images
+        pieces = images.pipeline.tokenizer.get_vocab()
+        self._vocabulary = frozenset(piece.removeprefix("▁") for piece in pieces if piece.startswith("▁"))
 
     def generate(self, request: GenerationRequest, progress: Progress) -> Clip:
         width, height = nearest_size(request.width, request.height)
         native = replace(
             request,
+            prompt=self._read("prompt", request.prompt, progress),
+            negative_prompt=self._read("negative_prompt", request.negative_prompt, progress),
             width=width,
             height=height,
             num_frames=min(max(request.num_frames, MIN_FRAMES), MAX_FRAMES),
             start_image=_resize(request.start_image, width, height),
             end_image=_resize(request.end_image, width, height),
         )
-        pipeline = self._text if request.start_image is None else self._images
+        warn_of_size(request, (width, height), progress)
+        pipeline = self.text if request.start_image is None else self.images
         clip = pipeline.generate(native, progress)
         frames = clip.frames
         assert frames is not None
@@ -50,13 +56,27 @@ class StarterPipeline:
             frames = stretch(list(frames), request.num_frames)
         return Clip(frames=_resize_all(frames, request.width, request.height))
 
+    def _read(self, field: str, text: str, progress: Progress) -> str:
+        """The text in words that the model knows; the others are named in a warning."""
+        known, unknown = split_known(text, self._vocabulary)
+        if unknown:
+            progress.warn(name_unknown(field, unknown))
+        return known
+
 
 def load() -> StarterPipeline:
-    """Load the packaged weights once, for both pipelines."""
-    images = load_diffusers(str(WEIGHTS), "WanImageToVideoPipeline")
-    components = {name: value for name, value in images.pipeline.components.items() if not name.startswith("image_")}
+    """Load the packaged weights."""
+    return build(load_diffusers(str(WEIGHTS), "WanImageToVideoPipeline").pipeline)
+
+
+def build(pipeline: Any) -> StarterPipeline:
+    """Both modes from one WanImageToVideoPipeline, whose weights they share."""
+    components = {name: value for name, value in pipeline.components.items() if not name.startswith("image_")}
     components["transformer"] = text_only(components["transformer"])
-    return StarterPipeline(DiffusersPipeline(WanPipeline(**components), FAMILIES["WanPipeline"]), images)
+    return StarterPipeline(
+        DiffusersPipeline(WanPipeline(**components), FAMILIES["WanPipeline"]),
+        DiffusersPipeline(pipeline, FAMILIES["WanImageToVideoPipeline"]),
+    )
 
 
 def text_only(transformer: Any) -> Any:
@@ -73,6 +93,19 @@ def text_only(transformer: Any) -> Any:
     smaller.load_state_dict(weights, assign=True)
     smaller.rope = transformer.rope
     return smaller.eval()
+
+
+def warn_of_size(request: GenerationRequest, native: tuple[int, int], progress: Progress) -> None:
+    """Say how the clip differs from what is asked for."""
+    asked = request.width, request.height
+    if asked != native:
+        bends = abs(asked[0] * native[1] / (asked[1] * native[0]) - 1) > 0.1
+        how = "stretched" if bends else "enlarged" if asked > native else "reduced"
+        progress.warn(f"Made at {native[0]}x{native[1]} and {how} to {asked[0]}x{asked[1]}.")
+    if request.num_frames < MIN_FRAMES:
+        progress.warn(f"Shorter than {MIN_FRAMES} frames: made with {MIN_FRAMES}, of which some are left out.")
+    if request.num_frames > MAX_FRAMES:
+        progress.warn(f"Longer than {MAX_FRAMES} frames: the motion was made in {MAX_FRAMES} and stretched.")
 
 
 def nearest_size(width: int, height: int) -> tuple[int, int]:

@@ -14,10 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from training import processes
-from training.networks import LATENT_CHANNELS
-from training.optimizer import Trainer
-from training.scenes import SHAPES
+from videoapi_starter.training import processes
+from videoapi_starter.training.networks import LATENT_CHANNELS
+from videoapi_starter.training.optimizer import Trainer
+from videoapi_starter.training.pool import Pool
+from videoapi_starter.training.scenes import SHAPES
 
 WIDTH = 48
 MAX_NOISE = 0.5
@@ -58,12 +59,11 @@ class Critic(nn.Module):
         frames = weight.repeat_interleave(predicted.shape[2])
         apart = torch.stack([(a - b).pow(2).mean((1, 2, 3)) for a, b in zip(found, expected, strict=True)]).sum(0)
         named = F.cross_entropy(logits, shape.clamp(min=0), reduction="none") * (shape >= 0)
-        return (apart * frames).mean() + 0.25 * (named * weight).mean()
+        # The root, because the shape is decided at high noise, where the features say less.
+        return (apart * frames).mean() + 0.25 * (named * weight.sqrt()).mean()
 
 
 def main() -> None:
-    from training.train_transformer import Pool
-
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pool", nargs="+", required=True)
     parser.add_argument("--out", required=True)
@@ -75,22 +75,25 @@ def main() -> None:
     pool, critic = Pool(args.pool), Critic()
     trainer = Trainer(critic, ["layers.1.weight", "layers.2.weight"], lr=3e-3, average=0.99)
     right = 0.0
+    bar = processes.show_progress("critic", args.steps)
     for step in range(args.steps):
-        bucket = pool.buckets[rng.choice(list(pool.buckets))]
-        part = rng.randrange(len(bucket["latents"]))
-        chosen = [rng.randrange(bucket["pictures"][part], len(bucket["scenes"][part])) for _ in range(48)]
-        latents = bucket["latents"][part][chosen].float()
-        shapes = torch.tensor([SHAPES.index(bucket["scenes"][part][i][0]) for i in chosen])
+        bucket = rng.choice(pool.buckets[rng.choice(list(pool.buckets))])
+        scenes = [(i, scene[0]) for i, scene in enumerate(bucket.scenes) if scene]
+        chosen = rng.choices(scenes, k=48)
+        latents = bucket.latents[[i for i, _ in chosen]].float()
+        shapes = torch.tensor([SHAPES.index(shape) for _, shape in chosen])
         # Noise and dimming, so that it looks at what is there and not at single numbers.
         noisy = latents * (1 - 0.3 * torch.rand(48, 1, 1, 1, 1))
         noisy = noisy + MAX_NOISE * torch.rand(48, 1, 1, 1, 1) * torch.randn_like(noisy)
         _, logits = critic(noisy)
         trainer.step(F.cross_entropy(logits, shapes), min(1, (step + 1) / 50, 2 * (args.steps - step) / args.steps))
         right = 0.98 * right + 0.02 * float((logits.argmax(1) == shapes).float().mean())
+        bar.update()
         if (step + 1) % 250 == 0:
-            print(f"step {step + 1}: names {right:.3f} of the noisy clips right", flush=True)
+            bar.write(f"step {step + 1}: names {right:.3f} of the noisy clips right")
+    bar.close()
     trainer.swap_averaged()
-    torch.save(critic.state_dict(), args.out)
+    processes.save(critic.state_dict(), args.out)
 
 
 if __name__ == "__main__":

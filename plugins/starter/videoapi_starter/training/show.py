@@ -7,8 +7,8 @@ import argparse
 import numpy as np
 from PIL import Image
 
-from videoapi import GenerationRequest
 from videoapi_starter.plugin import SPEC, load_model
+from videoapi_starter.training.stopwatch import generate
 
 PROMPTS = (
     "a red circle moving to the right on a white background",
@@ -19,39 +19,14 @@ PROMPTS = (
 SIDE, GAP, FRAMES, FPS = 128, 4, 17, 8
 
 
-class Quiet:
-    """Listens to nothing."""
-
-    def step(self, done: int, total: int) -> None: ...
-
-    def phase(self, name: str) -> None: ...
-
-    def preview(self, make: object) -> None: ...
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", required=True, help="a .webp file")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     pipeline = load_model(SPEC)
-    clips = [
-        pipeline.generate(
-            GenerationRequest(
-                prompt=prompt,
-                negative_prompt="",
-                width=SIDE,
-                height=SIDE,
-                num_frames=FRAMES,
-                fps=FPS,
-                num_inference_steps=SPEC.defaults.num_inference_steps,
-                guidance_scale=SPEC.defaults.guidance_scale,
-                seed=args.seed,
-            ),
-            Quiet(),
-        ).frames
-        for prompt in PROMPTS
-    ]
+    size = {"width": SIDE, "height": SIDE, "num_frames": FRAMES, "fps": FPS}
+    clips = [generate(pipeline, prompt, seed=args.seed, **size) for prompt in PROMPTS]
     gap = np.full((SIDE, GAP, 3), 255, np.uint8)
     rows = (
         np.concatenate([part for frame in frames for part in (frame, gap)][:-1], 1)

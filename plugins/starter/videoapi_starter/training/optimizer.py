@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -32,12 +33,13 @@ class Muon(torch.optim.Optimizer):
             for shape, params in by_shape.items():
                 self._update(params, shape, group)
 
-    def _update(self, params: list[nn.Parameter], shape: tuple[int, int], group: dict) -> None:
+    def _update(self, params: list[nn.Parameter], shape: tuple[int, int], group: dict[str, Any]) -> None:
         momentum, lr = group["momentum"], group["lr"]
         directions = []
         for param in params:
             buffer = self.state[param].setdefault("momentum", torch.zeros_like(param))
             buffer.mul_(momentum).add_(param.grad)
+            assert param.grad is not None
             directions.append(torch.add(param.grad, buffer, alpha=momentum).reshape(shape))
         scale = 0.2 * max(shape) ** 0.5
         for param, update in zip(params, orthogonalize(torch.stack(directions)), strict=True):
@@ -82,7 +84,7 @@ class Trainer:
             optimizer.zero_grad(set_to_none=True)
             for group in optimizer.param_groups:
                 group["lr"] = self.lr * rate
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         average_gradients(self.params)
         nn.utils.clip_grad_norm_(self.params, 1.0)
         for optimizer in self.optimizers:
@@ -91,14 +93,14 @@ class Trainer:
         decay = min(self.average, (1 + self.steps) / (10 + self.steps))
         torch._foreach_lerp_(self.averaged, [param.detach() for param in self.params], 1 - decay)
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         return {
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "averaged": self.averaged,
             "steps": self.steps,
         }
 
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.averaged, self.steps = state["averaged"], state["steps"]

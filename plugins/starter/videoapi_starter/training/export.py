@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKLWan, WanImageToVideoPipeline
 
-from training.networks import make_scheduler, make_text_encoder, make_tokenizer, make_transformer
+from videoapi_starter.training.networks import make_scheduler, make_text_encoder, make_tokenizer, make_transformer
 
 
 def build_pipeline(autoencoder: str, text: str, checkpoint: str) -> WanImageToVideoPipeline:

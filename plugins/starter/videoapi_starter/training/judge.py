@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 
-from training.clips import distance_fields
-from training.scenes import ATTRIBUTES, PALETTE, SHAPES, Scene
+from videoapi_starter.training.clips import distance_fields
+from videoapi_starter.training.scenes import ATTRIBUTES, PALETTE, SHAPES, Scene
 
 NAMES = list(PALETTE)
 COLORS = torch.tensor(list(PALETTE.values())) / 255

@@ -9,8 +9,8 @@ import torch
 from diffusers import AutoencoderKLWan
 from PIL import Image
 
-from training import clips, judge, processes
-from training.scenes import draw_scene
+from videoapi_starter.training import clips, judge, processes
+from videoapi_starter.training.scenes import draw_scene
 
 
 @torch.no_grad()
@@ -37,9 +37,8 @@ def main() -> None:
     clip = clips.render(scenes, 17, 128, 128, rng)
     again = reconstruct(autoencoder, clip)
     quality = psnr(clip, again)
-    print(
-        f"scenes: PSNR {quality.mean():.1f} dB, worst {quality.min():.1f}; judge {judge.score((again + 1) / 2, scenes)}"
-    )
+    score = judge.score(list((again + 1) / 2), scenes)
+    print(f"scenes: PSNR {quality.mean():.1f} dB, worst {quality.min():.1f}; judge {score}")
     pictures = clips.render_pictures(16, 17, 128, 128, rng)
     redrawn = reconstruct(autoencoder, pictures)
     print(f"pictures: PSNR {psnr(pictures, redrawn).mean():.1f} dB")

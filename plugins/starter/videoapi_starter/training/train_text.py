@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from training import processes
-from training.networks import TEXT_WIDTH, make_text_encoder, make_tokenizer
-from training.optimizer import Trainer
-from training.scenes import (
+from videoapi_starter.training import processes
+from videoapi_starter.training.networks import TEXT_WIDTH, make_text_encoder, make_tokenizer
+from videoapi_starter.training.optimizer import Trainer
+from videoapi_starter.training.scenes import (
     ATTRIBUTES,
     MOTIONS,
     PALETTE,
@@ -87,17 +87,20 @@ def main() -> None:
                 round(float((out.argmax(1) == labels[:, i % 4]).float().mean()), 3)
                 for i, out in enumerate(predict(texts))
             ]
-            print(f"step {step}, {kind} captions: from the mean {right[:4]}, from the end {right[4:]}", flush=True)
+            bar.write(f"step {step}, {kind} captions: from the mean {right[:4]}, from the end {right[4:]}")
 
+    bar = processes.show_progress("text encoder", args.steps)
     for step in range(args.steps):
         texts, labels = draw_batch(64, rng, held_out=False)
         losses = [F.cross_entropy(out, labels[:, i % 4]) for i, out in enumerate(predict(texts))]
         trainer.step(torch.stack(losses).sum(), rate=min(1, (step + 1) / 20, (args.steps - step) / (0.4 * args.steps)))
+        bar.update()
         if step % 300 == 0:
             report(step)
+    bar.close()
     trainer.swap_averaged()
     report(args.steps)
-    torch.save(encoder.state_dict(), args.out)
+    processes.save(encoder.state_dict(), args.out)
 
 
 if __name__ == "__main__":

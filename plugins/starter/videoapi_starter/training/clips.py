@@ -9,7 +9,7 @@ import random
 import torch
 import torch.nn.functional as F
 
-from training.scenes import PALETTE, SHAPES, Scene, draw_scene
+from videoapi_starter.training.scenes import PALETTE, SHAPES, Scene, draw_scene
 
 TEMPLATE = 192  # pixels a side of a shape's distance field
 REACH = 1.6  # the field covers [-REACH, REACH] in units of the shape's radius
@@ -67,7 +67,8 @@ def render_pictures(count: int, frames: int, height: int, width: int, rng: rando
     out = F.grid_sample(
         canvas[:, None].expand(-1, frames, -1, -1, -1).flatten(0, 1), grid.flatten(0, 1), align_corners=False
     )
-    return out.unflatten(0, (count, frames)).transpose(1, 2).contiguous()
+    clip: torch.Tensor = out.unflatten(0, (count, frames)).transpose(1, 2).contiguous()
+    return clip
 
 
 def _layers(

@@ -4,35 +4,23 @@ from __future__ import annotations
 
 import argparse
 import random
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKLWan
 
-from training import clips, processes
-from training.scenes import Scene, draw_scene
+from videoapi_starter.training import clips, processes
+from videoapi_starter.training.pool import BUCKETS
+from videoapi_starter.training.scenes import Scene, draw_scene
 
-# Share of the pool for each (frames, height, width).
-BUCKETS = {
-    (17, 128, 128): 0.36,
-    (17, 96, 160): 0.10,
-    (17, 160, 96): 0.06,
-    (25, 128, 128): 0.14,
-    (25, 96, 160): 0.07,
-    (25, 160, 96): 0.03,
-    (9, 128, 128): 0.08,
-    (9, 96, 160): 0.03,
-    (9, 160, 96): 0.02,
-    (33, 128, 128): 0.06,
-    (33, 96, 160): 0.03,
-    (33, 160, 96): 0.02,
-}
 BATCH = 16
 
 
 @torch.no_grad()
 def encode(autoencoder: AutoencoderKLWan, clip: torch.Tensor) -> torch.Tensor:
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        return autoencoder.encode(clip).latent_dist.mode().half()
+        latents: torch.Tensor = autoencoder.encode(clip).latent_dist.mode().half()
+    return latents
 
 
 def encode_conditions(autoencoder: AutoencoderKLWan, clip: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -80,15 +68,23 @@ def main() -> None:
     parser.add_argument("--autoencoder", required=True)
     parser.add_argument("--out", required=True, help="file name; the process's rank is appended")
     parser.add_argument("--clips", type=int, default=12000, help="scene clips for each process")
+    parser.add_argument("--frames", type=int, nargs="+", help="only the sizes of so many frames")
+    parser.add_argument("--seed", type=int, default=100)
     args = parser.parse_args()
     rank = processes.join()
-    rng = random.Random(100 + rank)
+    rng = random.Random(args.seed + rank)
     autoencoder = AutoencoderKLWan.from_pretrained(args.autoencoder).eval()
-    pool = {}
-    for size, share in BUCKETS.items():
-        pool[size] = fill_bucket(autoencoder, size, round(args.clips * share), rng)
-        print(rank, size, tuple(pool[size]["latents"].shape), flush=True)  # type: ignore[attr-defined]
-    torch.save(pool, f"{args.out}.{rank}")
+    pool: dict[tuple[int, int, int], dict[str, Any]] = {}
+    sizes = {size: share for size, share in BUCKETS.items() if not args.frames or size[0] in args.frames}
+    bar = processes.show_progress(
+        "pool", sum(size[0] * round(args.clips * share) for size, share in sizes.items()), unit="frame"
+    )
+    for size, share in sizes.items():
+        count = round(args.clips * share)
+        pool[size] = fill_bucket(autoencoder, size, count, rng)
+        bar.update(size[0] * count)
+    bar.close()
+    processes.save(pool, f"{args.out}.{rank}")
 
 
 if __name__ == "__main__":

@@ -1,23 +1,24 @@
 """Train the autoencoder on rendered clips.
 
-Edges are a few pixels in a hundred and all that tells a star from a disc, so they weigh more in the loss.
+It goes on from its checkpoint, beside the folder, when it is started again. Edges are a few pixels in a hundred and all
+that tells a star from a disc, so they weigh more in the loss.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
-import time
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKLWan
 from diffusers.models.autoencoders.autoencoder_kl_wan import unpatchify
 
-from training import clips, processes
-from training.networks import make_autoencoder
-from training.optimizer import Trainer
-from training.scenes import draw_scene
+from videoapi_starter.training import clips, processes
+from videoapi_starter.training.networks import make_autoencoder
+from videoapi_starter.training.optimizer import Trainer
+from videoapi_starter.training.scenes import draw_scene
 
 KL_WEIGHT = 5e-4
 EDGE_WEIGHT = 5.0
@@ -55,7 +56,8 @@ def decode(autoencoder: AutoencoderKLWan, latents: torch.Tensor) -> torch.Tensor
             )
         )
     autoencoder.clear_cache()
-    return unpatchify(torch.cat(frames, 2), patch_size=autoencoder.config.patch_size)
+    clip: torch.Tensor = unpatchify(torch.cat(frames, 2), patch_size=autoencoder.config.patch_size)
+    return clip
 
 
 def edge_weights(clip: torch.Tensor) -> torch.Tensor:
@@ -63,20 +65,19 @@ def edge_weights(clip: torch.Tensor) -> torch.Tensor:
     images = clip.transpose(1, 2).flatten(0, 1)
     spread = F.max_pool2d(images, 3, 1, 1) + F.max_pool2d(-images, 3, 1, 1)
     edges = F.max_pool2d((spread.amax(1, keepdim=True) > 0.1).float(), 3, 1, 1)
-    return 1 + EDGE_WEIGHT * edges.unflatten(0, (clip.shape[0], clip.shape[2])).transpose(1, 2)
+    weights: torch.Tensor = 1 + EDGE_WEIGHT * edges.unflatten(0, (clip.shape[0], clip.shape[2])).transpose(1, 2)
+    return weights
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", required=True, help="folder for the autoencoder")
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--lr", type=float, default=3.5e-3)
     args = parser.parse_args()
     rank = processes.join()
     torch.manual_seed(1)
     autoencoder = make_autoencoder()
-    rng = random.Random(1 + rank)
-    torch.manual_seed(1 + rank)
     kernels = [
         name
         for name, p in autoencoder.named_parameters()
@@ -86,8 +87,17 @@ def main() -> None:
         and not name.startswith("decoder.conv_out")
     ]
     trainer = Trainer(autoencoder, kernels, lr=args.lr)
-    started, total, squared = time.time(), 0.0, 0.0
-    for step in range(args.steps):
+    checkpoint, done = f"{args.out}.pt", 0
+    if Path(checkpoint).exists():
+        state = torch.load(checkpoint)
+        autoencoder.load_state_dict(state["autoencoder"])
+        trainer.load_state_dict(state["trainer"])
+        done = trainer.steps
+    rng = random.Random(f"{rank} {done}")
+    torch.manual_seed(1 + done + rank)
+    total = squared = 0.0
+    bar = processes.show_progress("autoencoder", args.steps, done)
+    for step in range(done, args.steps):
         clip = draw_clip(rng)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             posterior = autoencoder.encode(clip).latent_dist
@@ -99,18 +109,18 @@ def main() -> None:
         loss = (edge_weights(clip) * (error.abs() + error**2)).mean() + 0.5 * slope + KL_WEIGHT * kl
         progress = step / args.steps
         trainer.step(loss, rate=min(1, (step + 1) / 20, max(0.01, (1 - progress) / 0.75)))
-        total, squared = total + float(error.abs().mean()), squared + float((error**2).mean())
+        bar.update()
+        with torch.no_grad():
+            total, squared = total + float(error.abs().mean()), squared + float((error**2).mean())
         if (step + 1) % 50 == 0 and rank == 0:
-            pace = (time.time() - started) / (step + 1)
-            print(
-                f"step {step + 1} l1 {total / 50:.4f} mse {squared / 50:.5f} kl {float(kl):.2f} {pace:.2f} s/step",
-                flush=True,
-            )
+            bar.write(f"step {step + 1} l1 {total / 50:.4f} mse {squared / 50:.5f} kl {float(kl):.2f}")
             total = squared = 0.0
-        if ((step + 1) % 500 == 0 or step + 1 == args.steps) and rank == 0:
-            trainer.swap_averaged()
-            autoencoder.save_pretrained(args.out)
-            trainer.swap_averaged()
+        if (step + 1) % 250 == 0 and rank == 0:
+            processes.save({"autoencoder": autoencoder.state_dict(), "trainer": trainer.state_dict()}, checkpoint)
+    bar.close()
+    trainer.swap_averaged()
+    if rank == 0:
+        autoencoder.save_pretrained(args.out)
 
 
 if __name__ == "__main__":

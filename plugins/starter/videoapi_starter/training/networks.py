@@ -8,7 +8,7 @@ from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanTransformer3
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
 
-from training.scenes import vocabulary
+from videoapi_starter.training.scenes import vocabulary
 
 LATENT_CHANNELS = 12
 MASK_CHANNELS = 4  # WanImageToVideoPipeline's: one for each frame that a latent frame stands for
