@@ -70,11 +70,14 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["videoapi.api.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "videoapi.api.negotiation.AlwaysJSON",
-    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "videoapi.api.access.KeyAuthentication",
+        # Staff of the admin, in its pages.
+        "rest_framework.authentication.SessionAuthentication",
+    ],
     # How many proxies may tell who the client is; clients take turns.
     "NUM_PROXIES": 1 if env.bool("VIDEOAPI_BEHIND_PROXY", default=False) else 0,
-    "DEFAULT_PERMISSION_CLASSES": [],
-    "UNAUTHENTICATED_USER": None,
+    "DEFAULT_PERMISSION_CLASSES": ["videoapi.api.access.MayRead"],
     "EXCEPTION_HANDLER": "videoapi.api.errors.exception_handler",
 }
 
@@ -84,6 +87,8 @@ VIDEOAPI = {
     "bind": env.str("BIND", default="127.0.0.1"),
     "port": env.int("PORT", default=8080),
     "ffmpeg": env.str("VIDEOAPI_FFMPEG", default=""),
+    "allow_anonymous": env.bool("VIDEOAPI_ALLOW_ANONYMOUS", default=False),
+    "url_seconds": env.float("VIDEOAPI_URL_SECONDS", default=24 * 3600.0),
     "public_url": env.str("VIDEOAPI_PUBLIC_URL", default="").rstrip("/"),
     "preload": tuple(env.list("VIDEOAPI_PRELOAD", default=[])),
     "threads": env.int("VIDEOAPI_THREADS", default=256),

@@ -14,7 +14,7 @@ from django.utils import timezone
 from PIL.Image import Image
 
 from videoapi.engine.submit import Idempotency, submit
-from videoapi.models import Generation, Worker
+from videoapi.models import APIKey, Generation, Worker
 from videoapi.types import GenerationRequest
 
 
@@ -26,6 +26,7 @@ def make(
     clip: bytes | None = None,
     idempotency: Idempotency | None = None,
     client: str = "",
+    api_key: APIKey | None = None,
     priority: int = 0,
     **values: Any,
 ) -> Generation:
@@ -45,7 +46,8 @@ def make(
         }
     )
     add_worker()
-    return submit(model, request, frames, [], clip=clip, idempotency=idempotency, client=client, priority=priority)
+    order = {"clip": clip, "idempotency": idempotency, "client": client, "api_key": api_key, "priority": priority}
+    return submit(model, request, frames, [], **order)  # type: ignore[arg-type]
 
 
 def add_worker(*slots: str, name: str = "host:1") -> None:

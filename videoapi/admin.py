@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.messages import WARNING
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
@@ -15,7 +16,7 @@ from django.utils.safestring import SafeString
 from videoapi.engine.cancel import cancel
 from videoapi.engine.orders import place
 from videoapi.engine.storage import has_preview
-from videoapi.models import Generation, Worker
+from videoapi.models import APIKey, Generation, Worker
 
 admin.site.site_header = admin.site.site_title = "videoapi"
 
@@ -41,14 +42,14 @@ class ReadOnlyAdmin(admin.ModelAdmin[Any]):
 class GenerationAdmin(ReadOnlyAdmin):
     list_display = ("preview", "state", "model", "short_prompt", "progress", "size", "total", "created_at")
     list_display_links = ("preview", "short_prompt")
-    list_filter = ("state", "model", "error_code")
+    list_filter = ("state", "model", "api_key", "error_code")
     actions = ("cancel_selected",)
     search_fields = ("id", "prompt", "error_message", "worker")
     date_hierarchy = "created_at"
     show_full_result_count = False
     fieldsets = (
         (None, {"fields": ("player", "state", "progress", "error")}),
-        ("Request", {"fields": ("id", "model", "prompt", "request_fields", "warning_list")}),
+        ("Request", {"fields": ("id", "model", "prompt", "api_key", "request_fields", "warning_list")}),
         ("Time", {"fields": ("created_at", "started_at", "finished_at", "timing_table", "event_table")}),
         ("Worker", {"fields": ("worker", "attempt", "heartbeat_at", "cancel_requested")}),
     )
@@ -179,6 +180,22 @@ class WorkerAdmin(ReadOnlyAdmin):
     @admin.display(description="unavailable")
     def unavailable_models(self, row: Worker) -> SafeString | str:
         return format_html_join("", "<div>{}: {}</div>", sorted(row.unavailable.items())) or "–"
+
+
+@admin.register(APIKey)
+class APIKeyAdmin(admin.ModelAdmin[APIKey]):
+    """A key is made here, shown once, changed and revoked; it is never deleted."""
+
+    list_display = ("name", "beginning", "may_generate", "may_read", "may_operate", "expires_at", "revoked")
+    readonly_fields = ("beginning", "created_at")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: APIKey, form: Any, change: bool) -> None:
+        if not change:
+            self.message_user(request, f"The key of {obj.name} is {obj.renew()} and will not be shown again.", WARNING)
+        super().save_model(request, obj, form, change)
 
 
 def _table(values: dict[str, Any]) -> SafeString:

@@ -23,6 +23,10 @@ class Conf:
     port: int = 8080
     ffmpeg: str = ""
     """The ffmpeg to run; empty for the one that imageio-ffmpeg brings."""
+    allow_anonymous: bool = False
+    """Whoever reaches the server may use it without a key."""
+    url_seconds: float = 24 * 3600.0
+    """How long the address of a video, in the answer to a key's request, works without the key."""
     public_url: str = ""
     """Put before the path in `data[].url`; empty for a bare path."""
     preload: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from typing import Any
 from django.http import Http404
 from django.urls import reverse
 
+from videoapi.api.access import sign
 from videoapi.api.errors import error_body
 from videoapi.conf import get_conf
 from videoapi.engine import forecast
@@ -15,8 +16,13 @@ from videoapi.models import Generation, State
 
 
 def video_url(generation: Generation) -> str:
-    """The address of the mp4: a path, or absolute when the operator has set a public URL."""
-    return get_conf().public_url + reverse("generated-video", args=[f"{generation.pk}.mp4"])
+    """The address of the mp4: a path, or absolute when the operator has set a public URL.
+
+    That of a key's video is signed: for a while it works without the key, as players and browsers need it.
+    """
+    name = f"{generation.pk}.mp4"
+    url = get_conf().public_url + reverse("generated-video", args=[name])
+    return url if generation.api_key_id is None else f"{url}?token={sign(name)}"
 
 
 def job_url(generation: Generation) -> str:

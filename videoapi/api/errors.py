@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.exceptions import DisallowedHost
 from django.http import Http404, HttpRequest, JsonResponse
-from rest_framework.exceptions import APIException, ErrorDetail, ValidationError
+from rest_framework.exceptions import APIException, ErrorDetail, NotAuthenticated, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
@@ -61,6 +61,9 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
         return Response(error_body(500, "internal_error", "The server failed; its log has the details."), 500)
     if isinstance(error, Http404):
         response.data = error_body(404, "not_found", str(error) or "There is nothing at this address.")
+    elif isinstance(error, NotAuthenticated):
+        message = "An API key is needed: send 'Authorization: Bearer KEY' or 'x-api-key: KEY'."
+        response.data = error_body(401, "not_authenticated", message)
     elif isinstance(error, APIException):
         response.data = error_body(error.status_code, str(error.get_codes()), str(error.detail))
     return response

@@ -16,6 +16,7 @@ from django.shortcuts import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from videoapi.api.access import find_caller
 from videoapi.api.bodies import forecast_body, job_body
 from videoapi.conf import get_conf
 from videoapi.engine.wait import waiter
@@ -36,7 +37,7 @@ class EventsView(APIView):
     """
 
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
-        generation = get_object_or_404(Generation, pk=pk)
+        generation = get_object_or_404(find_caller(request).generations(), pk=pk)
         last = request.headers.get("Last-Event-ID", "")
         heard = int(last) + 1 if last.isascii() and last.isdigit() and len(last) < 9 else 0
         if generation.is_finished and heard >= len(generation.events):

@@ -5,10 +5,12 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.core.files.storage import default_storage
-from django.http import FileResponse, Http404, HttpRequest, HttpResponseBase
+from django.http import FileResponse, Http404, HttpResponseBase
 from django.shortcuts import get_object_or_404
+from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from videoapi.api.access import find_caller, is_signed
 from videoapi.api.errors import Expired
 from videoapi.api.ranges import serve_file
 from videoapi.engine.storage import has_preview, preview_name
@@ -22,14 +24,23 @@ class GenerationFileView(APIView):
     suffix: str
     content_type: str
 
-    def get(self, request: HttpRequest, name: str) -> HttpResponseBase:
-        generation = get_object_or_404(Generation, pk=self._parse(name))
+    def check_permissions(self, request: Request) -> None:
+        if not self._is_signed(request):
+            super().check_permissions(request)
+
+    def get(self, request: Request, name: str) -> HttpResponseBase:
+        rows = Generation.objects.all() if self._is_signed(request) else find_caller(request).generations()
+        generation = get_object_or_404(rows, pk=self._parse(name))
         if generation.state == State.EXPIRED:
             raise Expired
         stored = getattr(generation, self.field)
         if not stored or not stored.storage.exists(stored.name):
             raise Http404(f"Generation {generation.pk} has no such file.")
         return serve_file(request, stored.open("rb"), self.content_type, f"{generation.pk}{self.suffix}")
+
+    def _is_signed(self, request: Request) -> bool:
+        token = request.query_params.get("token", "")
+        return bool(token) and is_signed(self.kwargs["name"], token)
 
     def _parse(self, name: str) -> UUID:
         try:
@@ -43,8 +54,8 @@ class GenerationFileView(APIView):
 class PreviewView(APIView):
     """How the running generation looks now."""
 
-    def get(self, request: HttpRequest, pk: UUID) -> HttpResponseBase:
-        generation = get_object_or_404(Generation, pk=pk)
+    def get(self, request: Request, pk: UUID) -> HttpResponseBase:
+        generation = get_object_or_404(find_caller(request).generations(), pk=pk)
         try:
             if not has_preview(generation):
                 raise FileNotFoundError

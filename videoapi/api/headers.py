@@ -9,6 +9,7 @@ from typing import Any
 
 from rest_framework.request import Request
 
+from videoapi.api.access import Caller
 from videoapi.engine.submit import Idempotency
 from videoapi.exceptions import InvalidRequest
 
@@ -21,13 +22,16 @@ def prefers_async(request: Request) -> bool:
     return any(preference.partition(";")[0].strip().lower() == "respond-async" for preference in preferences)
 
 
-def read_idempotency(request: Request) -> Idempotency | None:
-    """`Idempotency-Key` with a digest of the body as it was understood. Raises InvalidRequest."""
+def read_idempotency(request: Request, caller: Caller) -> Idempotency | None:
+    """`Idempotency-Key`, as the caller's own, with a digest of the body as it was understood. Raises InvalidRequest."""
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return None
     if not 1 <= len(key) <= MAX_KEY_LENGTH or not key.isprintable():
         raise InvalidRequest("Idempotency-Key", f"Must be 1 to {MAX_KEY_LENGTH} printable characters.")
+    if caller.key is not None:
+        # A line's end is not printable, so that nobody else's key can look like this one.
+        key = f"{caller.key.pk}\n{key}"
     body = json.dumps(request.data, sort_keys=True)
     return Idempotency(key=key, digest=hashlib.blake2b(body.encode(), digest_size=32).hexdigest())
 

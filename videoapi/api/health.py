@@ -7,6 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from videoapi.api.access import find_caller
 from videoapi.conf import get_conf
 from videoapi.engine.availability import find_unavailable
 from videoapi.engine.registry import get_catalog
@@ -14,7 +15,10 @@ from videoapi.models import Worker
 
 
 class HealthView(APIView):
-    """Answers as long as the process does."""
+    """Answers as long as the process does, whoever asks."""
+
+    authentication_classes = ()
+    permission_classes = ()
 
     def get(self, request: Request) -> Response:
         return Response({"status": "ok"})
@@ -23,8 +27,11 @@ class HealthView(APIView):
 class ReadyView(APIView):
     """200 when the database answers, a worker lives and a model is installed; 503 with the reasons otherwise.
 
-    An unavailable model is named with its reason, but the server is ready for the others.
+    An unavailable model is named with its reason, but the server is ready for the others. Whoever may not read gets the
+    status alone.
     """
+
+    permission_classes = ()
 
     def get(self, request: Request) -> Response:
         catalog, conf, reasons, workers = get_catalog(), get_conf(), [], 0
@@ -50,4 +57,6 @@ class ReadyView(APIView):
                 for plugin in catalog.plugins.all
             },
         }
+        if "read" not in find_caller(request).scopes:
+            body = {"status": body["status"]}
         return Response(body, 503 if reasons else 200)

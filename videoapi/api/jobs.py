@@ -5,30 +5,34 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.shortcuts import get_object_or_404
+from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from videoapi.api.access import MayGenerate, MayRead, find_caller
 from videoapi.api.bodies import forecast_body, job_body
 from videoapi.engine.cancel import cancel
 from videoapi.exceptions import InvalidRequest
-from videoapi.models import Generation
 from videoapi.serializers import RESPONSE_FORMATS
 
 
 class JobView(APIView):
     """`GET` tells, `DELETE` cancels."""
 
+    def get_permissions(self) -> list[BasePermission]:
+        return [MayGenerate() if self.request.method == "DELETE" else MayRead()]
+
     def get(self, request: Request, pk: UUID) -> Response:
         response_format = request.query_params.get("response_format", "url")
         if response_format not in RESPONSE_FORMATS:
             raise InvalidRequest("response_format", f"Must be one of: {', '.join(RESPONSE_FORMATS)}.")
-        generation = get_object_or_404(Generation, pk=pk)
+        generation = get_object_or_404(find_caller(request).generations(), pk=pk)
         body = job_body(generation, as_base64=response_format == "b64_json")
         return Response(body | forecast_body(generation))
 
     def delete(self, request: Request, pk: UUID) -> Response:
         """200 with the end that it has come to, which may be another than cancelled; 202 while it still runs."""
-        generation = get_object_or_404(Generation, pk=pk)
+        generation = get_object_or_404(find_caller(request).generations(), pk=pk)
         cancel(generation)
         return Response(job_body(generation), 200 if generation.is_finished else 202)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from videoapi.api.bodies import job_body
 from videoapi.engine.registry import get_catalog
@@ -18,8 +18,8 @@ PARAMETERS = ("status", "model", "limit", "after", "order")
 DEFAULT_LIMIT, MAX_LIMIT = 20, 100
 
 
-def list_generations(query: Mapping[str, str]) -> dict[str, Any]:
-    """`limit` generations after the one named `after`, newest first or in `order=asc`.
+def list_generations(generations: QuerySet[Generation], query: Mapping[str, str]) -> dict[str, Any]:
+    """Of `generations`, `limit` after the one named `after`, newest first or in `order=asc`.
 
     Raises InvalidRequest.
     """
@@ -28,13 +28,13 @@ def list_generations(query: Mapping[str, str]) -> dict[str, Any]:
             raise InvalidRequest(name, f"Unknown parameter; there are {', '.join(PARAMETERS)}.")
     limit = _read_limit(query.get("limit", str(DEFAULT_LIMIT)))
     ascending = _choose(query, "order", ("desc", "asc")) == "asc"
-    rows = Generation.objects.defer("log").order_by(*(("created_at", "pk") if ascending else ("-created_at", "-pk")))
+    rows = generations.defer("log").order_by(*(("created_at", "pk") if ascending else ("-created_at", "-pk")))
     if "status" in query:
         rows = rows.filter(state=_choose(query, "status", tuple(State.values)))
     if "model" in query:
         rows = rows.filter(model=_find_model(query["model"]))
     if "after" in query:
-        rows = rows.filter(_beyond(_find(query["after"]), ascending=ascending))
+        rows = rows.filter(_beyond(_find(generations, query["after"]), ascending=ascending))
     page = list(rows[: limit + 1])
     data = [job_body(row) for row in page[:limit]]
     return {
@@ -62,9 +62,9 @@ def _find_model(name: str) -> str:
         return name
 
 
-def _find(name: str) -> Generation:
+def _find(generations: QuerySet[Generation], name: str) -> Generation:
     try:
-        return Generation.objects.get(pk=UUID(name))
+        return generations.get(pk=UUID(name))
     except (ValueError, Generation.DoesNotExist) as error:
         raise InvalidRequest("after", "There is no generation of that id.") from error
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from django.db import Error as DatabaseFailure
 from rest_framework.authentication import BasicAuthentication
-from rest_framework.permissions import IsAdminUser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from videoapi.api.access import KeyAuthentication, MayOperate
 from videoapi.conf import get_conf
 from videoapi.engine.availability import find_unavailable
 from videoapi.engine.orders import Action, order
@@ -16,10 +16,10 @@ from videoapi.engine.registry import get_catalog
 
 
 class ModelOrderView(APIView):
-    """Loads or unloads a model, for operators: staff of the admin, by HTTP basic authentication."""
+    """Loads or unloads a model, for operators: keys that may, and staff of the admin by HTTP basic authentication."""
 
-    authentication_classes = (BasicAuthentication,)
-    permission_classes = (IsAdminUser,)
+    authentication_classes = (KeyAuthentication, BasicAuthentication)
+    permission_classes = (MayOperate,)
     action: Action = "load"
 
     def post(self, request: Request, name: str) -> Response:

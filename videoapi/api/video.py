@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
+from videoapi.api.access import MayGenerate, MayRead, find_caller
 from videoapi.api.bodies import failure, failure_status, job_body, job_url, video_body, video_url
 from videoapi.api.errors import Expired, error_body
 from videoapi.api.headers import has_hung_up, prefers_async, read_idempotency
@@ -25,8 +26,11 @@ ANSWER_SECONDS = 2.0
 class VideoView(APIView):
     """One request, one video."""
 
+    def get_permissions(self) -> list[BasePermission]:
+        return [MayGenerate() if self.request.method == "POST" else MayRead()]
+
     def get(self, request: Request) -> Response:
-        return Response(list_generations(request.query_params))
+        return Response(list_generations(find_caller(request).generations(), request.query_params))
 
     def post(self, request: Request) -> Response:
         conf = get_conf()
@@ -39,11 +43,11 @@ class VideoView(APIView):
 
 
 def _submit(request: Request, serializer: VideoRequestSerializer) -> Generation:
-    idempotency = read_idempotency(request)
+    caller = find_caller(request)
+    idempotency = read_idempotency(request, caller)
     if idempotency and (known := idempotency.find()):
         return known
     order = serializer.resolve()
-    client = BaseThrottle().get_ident(request) or ""
     return submit(
         order.model,
         order.request,
@@ -51,7 +55,8 @@ def _submit(request: Request, serializer: VideoRequestSerializer) -> Generation:
         order.warnings,
         clip=order.clip,
         idempotency=idempotency,
-        client=client[:100],
+        client=caller.name,
+        api_key=caller.key,
         priority=order.priority,
     )
 

@@ -7,6 +7,7 @@ import math
 from videoapi.conf import Conf
 from videoapi.engine.availability import require_worker
 from videoapi.engine.forecast import past_seconds
+from videoapi.engine.limits import check_limits
 from videoapi.exceptions import TooManyRequests
 from videoapi.models import Generation, Worker
 
@@ -16,16 +17,20 @@ RETRY_AFTER, MAX_RETRY_AFTER = 10, 3600
 
 def admit(generation: Generation, conf: Conf) -> None:
     """Raises NoWorker when no living worker serves its model, ModelUnavailable when none of them can now, and
-    TooManyRequests when the queue is full.
+    TooManyRequests when the queue is full or its API key has had enough.
     """
+    key = generation.api_key
+    if key is not None:
+        check_limits(generation, key)
+    own_limit = (key.max_queued if key is not None else 0) or conf.max_queued_per_client
     workers = list(Worker.objects.live(conf.stale_seconds))
     require_worker(generation.model, workers)
     queued = Generation.objects.queued()
     full = (
         f"{conf.max_queued} generations are waiting"
         if queued.count() >= conf.max_queued
-        else f"{conf.max_queued_per_client} generations of yours are waiting"
-        if queued.filter(client=generation.client).count() >= conf.max_queued_per_client
+        else f"{own_limit} generations of yours are waiting"
+        if queued.filter(client=generation.client).count() >= own_limit
         else f"{conf.max_queued_per_model} generations of model '{generation.model}' are waiting"
         if queued.filter(model=generation.model).count() >= conf.max_queued_per_model
         else ""

@@ -12,7 +12,7 @@ from videoapi.engine.admission import admit
 from videoapi.engine.storage import delete_inputs, store_clip, store_image
 from videoapi.engine.tasks import deliver
 from videoapi.exceptions import IdempotencyConflict
-from videoapi.models import Generation
+from videoapi.models import APIKey, Generation
 from videoapi.types import GenerationRequest
 
 
@@ -41,6 +41,7 @@ def submit(
     clip: bytes | None = None,
     idempotency: Idempotency | None = None,
     client: str = "",
+    api_key: APIKey | None = None,
     priority: int = 0,
 ) -> Generation:
     """Store the request and queue it, both or neither; or return the one that has its idempotency key already.
@@ -54,6 +55,7 @@ def submit(
     generation = Generation(
         model=model,
         client=client,
+        api_key=api_key,
         priority=priority,
         prompt=request.prompt,
         parameters={

@@ -9,6 +9,7 @@ from django.db import models
 from django.utils import timezone
 
 from videoapi.exceptions import Cancelled, InvalidRequest, VideoAPIError
+from videoapi.models.api_key import APIKey
 from videoapi.models.queryset import UNFINISHED, GenerationQuerySet, State
 from videoapi.models.text import storable
 
@@ -28,6 +29,9 @@ class Generation(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     model = models.CharField(max_length=200)
     client = models.CharField(max_length=100, blank=True, help_text="Whom it takes turns for.")
+    api_key = models.ForeignKey(
+        APIKey, models.PROTECT, null=True, blank=True, verbose_name="API key", help_text="Whose it is."
+    )
     priority = models.SmallIntegerField(default=0)
     turn = models.PositiveBigIntegerField(default=0)
     prompt = models.TextField()
@@ -38,7 +42,7 @@ class Generation(models.Model):
     num_frames = models.PositiveIntegerField()
     fps = models.PositiveIntegerField()
     warnings = models.JSONField(default=list)
-    idempotency_key = models.CharField(max_length=255, null=True, unique=True, editable=False)  # noqa: DJ001  (unique)
+    idempotency_key = models.CharField(max_length=300, null=True, unique=True, editable=False)  # noqa: DJ001  (unique)
     request_digest = models.CharField(max_length=64, blank=True, editable=False)
     start_image = models.FileField(blank=True)
     end_image = models.FileField(blank=True)
@@ -80,6 +84,7 @@ class Generation(models.Model):
             models.Index(fields=("model", "state", "-finished_at")),
             models.Index(fields=("model", "priority", "-turn")),
             models.Index(fields=("-created_at",)),
+            models.Index(fields=("api_key", "-created_at")),
         )
 
     def __str__(self) -> str:

@@ -31,6 +31,10 @@ UNFINISHED = (State.QUEUED, State.IN_PROGRESS)
 
 
 class GenerationQuerySet(models.QuerySet["Generation"]):
+    def since(self, seconds: float) -> Self:
+        """Accepted in the last so many seconds."""
+        return self.filter(created_at__gt=timezone.now() - timedelta(seconds=seconds))
+
     def in_progress(self) -> Self:
         return self.filter(state=State.IN_PROGRESS)
 

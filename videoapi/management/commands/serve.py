@@ -11,12 +11,14 @@ from argparse import ArgumentParser
 from types import FrameType
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseFailure
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from videoapi.api.access import require_keys
 from videoapi.conf import Conf, get_conf
 from videoapi.engine.parent import die_with_parent
 from videoapi.engine.registry import get_catalog
@@ -39,6 +41,10 @@ class Command(BaseCommand):
             if not options["migrate"]:
                 raise CommandError("The database is not up to date. Run: manage.py migrate")
             call_command("migrate", verbosity=0)
+        try:
+            require_keys(conf)
+        except ImproperlyConfigured as error:
+            raise CommandError(str(error)) from error
         self._stopping = False
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)

@@ -1,0 +1,50 @@
+"""A real server that wants keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.server import Server
+
+GOOD = {"model": "faulty-good", "prompt": "anything"}
+
+
+@pytest.fixture
+def closed(tmp_path: Path, faulty_plugins: Path) -> Iterator[Server]:
+    """Not started yet."""
+    server = Server(tmp_path, faulty_plugins, VIDEOAPI_PRELOAD="", VIDEOAPI_ALLOW_ANONYMOUS="0")
+    server.manage("migrate", "--verbosity", "0")
+    yield server
+    if hasattr(server, "process"):
+        server.stop()
+
+
+def test_a_server_that_nobody_could_use_does_not_start_and_says_what_to_do(closed: Server) -> None:
+    with pytest.raises(AssertionError, match="the server has ended"):
+        closed.start()
+    assert "There are no API keys for the server on 127.0.0.1" in closed.log
+    assert "manage.py createkey NAME" in closed.log
+    key = closed.manage("createkey", "ann").splitlines()[0]
+    closed.start()
+    assert closed.post(GOOD).status == 401
+    done = closed.post(GOOD, x_api_key=key)
+    assert done.status == 200
+    assert closed.get(done.json["data"][0]["url"]).status == 200
+    assert closed.get(f"/video/{done.json['id']}").status == 401
+
+
+@pytest.mark.parametrize(("bind", "allowed"), [("127.0.0.1", True), ("0.0.0.0", False), ("192.0.2.1", False)])
+def test_without_keys_only_this_machine_is_served(tmp_path: Path, bind: str, allowed: bool) -> None:
+    server = Server(tmp_path, BIND=bind)
+    out = server.manage(
+        "shell", "--no-imports", "-c", "from videoapi.conf import get_conf; print(get_conf().allow_anonymous)"
+    )
+    assert str(allowed) in out.splitlines()
+
+
+def test_where_no_key_is_needed_and_none_exists_any_is_taken(faulty_server: Server) -> None:
+    """OpenAI's clients always send one."""
+    assert faulty_server.post(GOOD, Authorization="Bearer unused").status == 200

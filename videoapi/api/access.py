@@ -1,0 +1,129 @@
+"""Who asks, and what they may do and see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signing import BadSignature, TimestampSigner
+from django.db.models import QuerySet
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
+
+from videoapi.conf import Conf, get_conf
+from videoapi.models import APIKey, Generation
+
+if TYPE_CHECKING:
+    # Its module imports this one, which the settings name.
+    from rest_framework.views import APIView
+
+Scope = Literal["generate", "read", "operate"]
+# Who has no key may do, where the operator lets them.
+ANONYMOUS: frozenset[Scope] = frozenset({"generate", "read"})
+READ: frozenset[Scope] = frozenset({"read"})
+EVERYTHING: frozenset[Scope] = frozenset({"generate", "read", "operate"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Caller:
+    """Whoever has sent a request."""
+
+    name: str
+    """For the queue, where callers take turns."""
+    scopes: frozenset[Scope]
+    sees_all: bool = False
+    key: APIKey | None = None
+
+    def generations(self) -> QuerySet[Generation]:
+        """Those that exist for the caller."""
+        if self.sees_all:
+            return Generation.objects.all()
+        return Generation.objects.filter(api_key=self.key)
+
+
+def find_caller(request: Request) -> Caller:
+    """The caller of a request that has been authenticated, or is anonymous."""
+    key = request.auth
+    if isinstance(key, APIKey):
+        return Caller(name=f"key {key.pk}", scopes=_scopes_of(key), sees_all=key.may_operate, key=key)
+    if request.user.is_staff and request.user.has_perm("videoapi.view_generation"):
+        may_change = request.user.has_perm("videoapi.change_generation")
+        return Caller(name=f"user {request.user.pk}", scopes=EVERYTHING if may_change else READ, sees_all=True)
+    scopes = ANONYMOUS if get_conf().allow_anonymous else frozenset()
+    return Caller(name=(BaseThrottle().get_ident(request) or "")[:100], scopes=scopes)
+
+
+def _scopes_of(key: APIKey) -> frozenset[Scope]:
+    may: dict[Scope, bool] = {"generate": key.may_generate, "read": key.may_read, "operate": key.may_operate}
+    return frozenset(scope for scope, allowed in may.items() if allowed)
+
+
+class KeyAuthentication(BaseAuthentication):
+    """`Authorization: Bearer KEY` or `x-api-key: KEY`."""
+
+    def authenticate(self, request: Request) -> tuple[Any, APIKey] | None:
+        key = _read_key(request)
+        if key is None:
+            return None
+        if row := APIKey.objects.find(key):
+            return AnonymousUser(), row
+        if get_conf().allow_anonymous and not APIKey.objects.usable().exists():
+            # OpenAI's clients always send one, also to a server that has none.
+            return None
+        raise AuthenticationFailed("This API key is not valid here; it may have expired or been revoked.")
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="videoapi"'
+
+
+class _May(BasePermission):
+    scope: Scope
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        self.message = f"This API key may not {self.scope}; the operator can allow it in the admin."
+        return self.scope in find_caller(request).scopes
+
+
+class MayGenerate(_May):
+    scope = "generate"
+
+
+class MayRead(_May):
+    scope = "read"
+
+
+class MayOperate(_May):
+    scope = "operate"
+
+
+def sign(name: str) -> str:
+    """A token with which anybody may fetch that file for a while: a player sends no headers."""
+    return TimestampSigner(salt="videoapi.media").sign(name).partition(":")[2]
+
+
+def is_signed(name: str, token: str) -> bool:
+    try:
+        signer = TimestampSigner(salt="videoapi.media")
+        return signer.unsign(f"{name}:{token}", max_age=timedelta(seconds=get_conf().url_seconds)) == name
+    except BadSignature:
+        return False
+
+
+def require_keys(conf: Conf) -> None:
+    """Raises ImproperlyConfigured for a server that nobody could use, rather than one that everybody can."""
+    if not conf.allow_anonymous and not APIKey.objects.usable().exists():
+        raise ImproperlyConfigured(
+            f"There are no API keys for the server on {conf.address}. Make one with 'manage.py createkey NAME', or let "
+            "everybody in who reaches it with VIDEOAPI_ALLOW_ANONYMOUS=1."
+        )
+
+
+def _read_key(request: Request) -> str | None:
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key")

@@ -1,0 +1,76 @@
+"""The keys of clients. Of each only a hash is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import Any, ClassVar, Self
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+# Enough to tell keys apart in a list, and nothing to try the rest by.
+SHOWN = 8
+
+
+class APIKeyQuerySet(models.QuerySet["APIKey"]):
+    def usable(self) -> Self:
+        return self.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=timezone.now()), revoked=False)
+
+    def find(self, key: str) -> APIKey | None:
+        """The usable key that a client has sent.
+
+        It is looked up by its hash, so how long that takes tells nothing about the key.
+        """
+        return self.usable().filter(digest=_digest(key)).first()
+
+
+class APIKey(models.Model):
+    """What one client may do, and how much of it. Rows are revoked, not deleted: generations belong to them."""
+
+    name = models.CharField(max_length=100, unique=True, help_text="Whose it is.")
+    beginning = models.CharField(max_length=SHOWN, editable=False)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    may_generate = models.BooleanField(default=True, help_text="Make videos, and cancel its own.")
+    may_read = models.BooleanField(default=True, help_text="See the models, and its own generations and their files.")
+    may_operate = models.BooleanField(
+        default=False, help_text="See and cancel everybody's generations, and load and unload models."
+    )
+    requests_per_minute = models.PositiveIntegerField(default=0, help_text="0: no limit.")
+    max_queued = models.PositiveIntegerField(default=0, help_text="Generations that may wait. 0: the server's limit.")
+    pixel_frames_per_day = models.PositiveBigIntegerField(
+        default=0,
+        help_text="Width x height x frames in 24 hours; 512x512 with 16 frames are 4194304. 0: no limit.",
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked = models.BooleanField(default=False)
+
+    objects: ClassVar[models.Manager[APIKey]] = APIKeyQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("name",)
+        verbose_name = "API key"
+
+    def __str__(self) -> str:
+        return self.name
+
+    def renew(self) -> str:
+        """Give the row a new key, which is returned and never seen again. It is not saved yet."""
+        key = f"va-{secrets.token_urlsafe(32)}"
+        self.beginning, self.digest = key[:SHOWN], _digest(key)
+        return key
+
+
+def issue_key(name: str, **values: Any) -> tuple[APIKey, str]:
+    """A new row and its key."""
+    row = APIKey(name=name, **values)
+    key = row.renew()
+    row.save(force_insert=True)
+    return row, key
+
+
+def _digest(key: str) -> str:
+    # No salt and no stretching: a key has 256 random bits.
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
