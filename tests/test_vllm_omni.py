@@ -91,6 +91,19 @@ def test_a_cancel_reaches_the_engine(server: Server, engine: FakeEngine) -> None
     assert len(engine.deleted) == deleted + 1
 
 
+def test_a_server_that_stops_takes_its_order_back_and_gives_it_again_when_it_is_back(
+    server: Server, engine: FakeEngine
+) -> None:
+    engine.looks_until_done, deleted = 10_000, len(engine.deleted)
+    path = server.post(REQUEST, Prefer="respond-async").headers["Location"]
+    server.wait_until(lambda: server.get(path).json["phase"] == "denoising", "the engine to work")
+    server.stop()
+    assert len(engine.deleted) == deleted + 1
+    engine.looks_until_done = 2
+    server.start()
+    assert server.wait_for(path, "completed", "failed")["status"] == "completed"
+
+
 def test_an_engine_that_is_down_makes_its_model_unavailable_and_comes_back_by_itself(
     server: Server, engine: FakeEngine
 ) -> None:

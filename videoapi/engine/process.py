@@ -34,6 +34,7 @@ Message = dict[str, Any]
 # Seconds between two calls of the listener while the process is silent.
 TICK = 0.25
 CLOSE_SECONDS = 5.0
+WIND_DOWN_SECONDS = 1.5
 # What C++ prints before it ends a process that got no more memory.
 OUT_OF_MEMORY = "std::bad_alloc"
 # The name of a generation's preview, beside its output.
@@ -144,7 +145,7 @@ class ModelProcess:
                 unwanted = listen(message)
             except BaseException:
                 # What the job still says would be taken for the next job's.
-                self.kill()
+                self._wind_down(patience)
                 raise
             now = time.monotonic()
             if message is not None:
@@ -158,11 +159,23 @@ class ModelProcess:
                 self.kill()
                 raise Cancelled("Cancelled; the model's process was ended by force.")
             if now > deadline:
-                self.kill()
+                self._wind_down(patience)
                 raise TimedOut(f"{what} took longer than {patience.in_all:.0f} seconds.")
             if now - heard > patience.silent:
-                self.kill()
+                self._wind_down(patience)
                 raise TimedOut(f"{what} made no progress for {patience.silent:.0f} seconds.")
+
+    def _wind_down(self, patience: Patience) -> None:
+        """End the process; a job that heeds a cancel at once can give back before what it holds elsewhere."""
+        if self._loaded and patience.after_cancel:
+            with contextlib.suppress(VideoAPIError):
+                self._send({"kind": "cancel"})
+                deadline = time.monotonic() + min(WIND_DOWN_SECONDS, patience.after_cancel)
+                while time.monotonic() < deadline:
+                    message = self._receive()
+                    if message is not None and message["kind"] in ("done", "error"):
+                        break
+        self.kill()
 
     def _receive(self) -> Message | None:
         """The next message, or None after TICK seconds. Raises ModelCrashed when the process has died."""

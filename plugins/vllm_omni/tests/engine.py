@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from email import message_from_bytes
 from email.policy import HTTP
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,6 +27,13 @@ class FakeEngine:
         """The words of an order that is refused."""
         self.forgets = self.breaks_off = False
         self.served = "wan"
+        self.health = 200
+        self.conflicts = 0
+        """How many DELETEs are answered with 409."""
+        self.delay = 0.0
+        """Seconds that an order waits for its answer."""
+        self.hangs_up = False
+        """It closes the connection on an order."""
         self.version = "0.30.0"
         self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
         self.port = self._server.server_port
@@ -47,8 +55,12 @@ class FakeEngine:
                 engine._post(self)
 
             def do_DELETE(self) -> None:
-                engine.deleted.append(self.path.rsplit("/", 1)[1])
-                answer(self, 200, {"deleted": True, "object": "video.deleted"})
+                if engine.conflicts:
+                    engine.conflicts -= 1
+                    answer(self, 409, {"error": {"message": "Cancellation in progress.", "code": 409}})
+                else:
+                    engine.deleted.append(self.path.rsplit("/", 1)[1])
+                    answer(self, 200, {"deleted": True, "object": "video.deleted"})
 
             def log_message(self, *arguments: Any) -> None:
                 """Quiet."""
@@ -64,7 +76,7 @@ class FakeEngine:
 
     def _get(self, handler: BaseHTTPRequestHandler) -> None:
         if handler.path == "/health":
-            answer(handler, 200, {})
+            answer(handler, self.health, {})
         elif handler.path == "/version":
             answer(handler, 200, {"version": self.version})
         elif not self._is_allowed(handler):
@@ -89,6 +101,9 @@ class FakeEngine:
 
     def _post(self, handler: BaseHTTPRequestHandler) -> None:
         body = handler.rfile.read(int(handler.headers["Content-Length"]))
+        if self.hangs_up:
+            handler.close_connection = True
+            return
         if not self._is_allowed(handler):
             return
         head = f"Content-Type: {handler.headers['Content-Type']}\r\n\r\n".encode()
@@ -100,6 +115,7 @@ class FakeEngine:
             value = content if part.get_filename() else content.decode()
             order[name] = [order[name], value] if name in order else value
         self.orders.append(order)
+        time.sleep(self.delay)
         self.looks = 0
         if self.refusal:
             answer(handler, 400, {"error": {"message": self.refusal, "type": "BadRequestError", "code": 400}})

@@ -145,6 +145,38 @@ def test_a_file_that_breaks_off_is_an_error(engine: FakeEngine, pipeline: Engine
         pipeline.generate(request(), Progress())
 
 
+def test_a_job_that_is_still_being_cancelled_is_deleted_a_moment_later(
+    engine: FakeEngine, pipeline: EnginePipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "BACKOFF", (0.01, 0.01))
+    engine.conflicts = 2
+    pipeline.generate(request(), Progress())
+    assert engine.deleted == ["video_gen_1"]
+
+
+def test_an_engine_that_hangs_up_on_an_order_is_not_sent_it_again(engine: FakeEngine, pipeline: EnginePipeline) -> None:
+    engine.hangs_up = True
+    with pytest.raises(ModelError, match=r"The engine closed the connection while it took the order\."):
+        pipeline.generate(request(), Progress())
+    assert not engine.orders
+
+
+def test_an_engine_that_does_not_answer_an_order_is_not_sent_it_again(
+    engine: FakeEngine, pipeline: EnginePipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "READ_SECONDS", 0.2)
+    engine.delay = 1.0
+    with pytest.raises(ModelError, match=r"The engine did not take the order: ReadTimeout\."):
+        pipeline.generate(request(), Progress())
+    assert len(engine.orders) <= 1
+
+
+def test_a_key_that_is_no_longer_accepted_is_an_error(engine: FakeEngine, pipeline: EnginePipeline) -> None:
+    engine.api_key = "new"
+    with pytest.raises(ModelError, match=r"The engine refuses the order: Unauthorized"):
+        pipeline.generate(request(), Progress())
+
+
 def test_nobody_at_the_door_is_tried_again_and_nothing_is_ordered_twice(
     engine: FakeEngine, pipeline: EnginePipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,7 +19,9 @@ import pytest
 from plugins.vllm_omni.tests.fake_vllm_omni import ROOT, install
 from plugins.vllm_omni.tests.test_pipeline import Progress, request
 from videoapi import Cancelled, ModelError
+from videoapi_vllm_omni import engine as client
 from videoapi_vllm_omni import served as module
+from videoapi_vllm_omni.guarded import GuardedProcess
 from videoapi_vllm_omni.loading import load
 from videoapi_vllm_omni.pipeline import EnginePipeline
 from videoapi_vllm_omni.served import ServedEngine, find_command, find_version
@@ -83,6 +85,7 @@ def test_it_is_started_with_a_key_of_its_own_and_without_our_secrets(
     monkeypatch.setenv("VIDEOAPI_SECRET_KEY", "ours")
     monkeypatch.setenv("PYTHONPATH", "/ours")
     monkeypatch.setenv("HF_HOME", "/models")
+    monkeypatch.setenv("ENGINE_KEY", "another engine's")
     pipeline = start()
     assert pipeline.generate(request(), Progress()).file is not None
     facts = started(folder)
@@ -91,7 +94,7 @@ def test_it_is_started_with_a_key_of_its_own_and_without_our_secrets(
     key = facts["environment"]["VLLM_API_KEY"]
     assert len(key) == 32
     assert key not in " ".join(facts["words"])
-    assert not {"VIDEOAPI_SECRET_KEY", "PYTHONPATH"} & facts["environment"].keys()
+    assert not {"VIDEOAPI_SECRET_KEY", "PYTHONPATH", "ENGINE_KEY"} & facts["environment"].keys()
     assert facts["environment"]["HF_HOME"] == "/models"
     assert "Loading shards: 50%" in capfd.readouterr().out
 
@@ -196,6 +199,70 @@ def test_one_that_keeps_dying_is_started_at_longer_and_longer_intervals_or_when_
     with pytest.raises(ModelError, match="no more memory"):
         pipeline.generate(request(), Progress())
     (folder / "fails").unlink()
+    assert pipeline.generate(request(), Progress()).file is not None
+
+
+def test_one_that_hangs_is_started_again(
+    folder: Path, start: Callable[..., EnginePipeline], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "CHECK_SECONDS", 0.3)
+    pipeline = start()
+    first = started(folder)["pid"]
+    os.kill(first, signal.SIGSTOP)
+    assert pipeline.generate(request(), Progress()).file is not None
+    assert is_gone(first)
+
+
+def test_one_that_hangs_in_a_job_is_started_again_for_the_next(
+    folder: Path, start: Callable[..., EnginePipeline], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("CHECK_SECONDS", 0.3), ("READ_SECONDS", 0.3), ("CONNECT_SECONDS", 0.3), ("BACKOFF", (0.1,))):
+        monkeypatch.setattr(client, name, value)
+    (folder / "slow").touch()
+    pipeline = start()
+    first = started(folder)["pid"]
+
+    class Stopper(Progress):
+        def phase(self, name: str) -> None:
+            super().phase(name)
+            if self.phases.count("denoising") == 2:
+                os.kill(first, signal.SIGSTOP)
+
+    with pytest.raises(ModelError, match=r"The engine stopped answering while it made the video\."):
+        pipeline.generate(request(), Stopper())
+    (folder / "slow").unlink()
+    assert pipeline.generate(request(), Progress()).file is not None
+
+
+def test_its_log_has_progress_as_it_comes_and_not_our_own_requests(capfd: pytest.CaptureFixture[str]) -> None:
+    words = (
+        "\\rshards: 10%\\rshards: 20%",
+        "\\nValueError: no memory\\n",
+        'INFO: 127.0.0.1:5 - "GET /v1/videos/a HTTP/1.1" 200 OK\\n',
+        "leaked semaphore objects\\n",
+    )
+    process = GuardedProcess(["printf", "%b", "".join(words)], dict(os.environ))
+    assert process.wait() == "ended with status 0. Its last words: ValueError: no memory"
+    out = capfd.readouterr().out
+    assert "shards: 20%" in out
+    assert "leaked semaphore" in out
+    assert "GET" not in out
+
+
+def test_a_program_that_cannot_be_started_now_is_tried_again_later(
+    folder: Path, start: Callable[..., EnginePipeline], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = start()
+
+    def refuse(*_: Any) -> Any:
+        raise OSError(12, "Cannot allocate memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "GuardedProcess", refuse)
+        os.kill(started(folder)["pid"], signal.SIGKILL)
+        with pytest.raises(ModelError, match=r"could not be started: Cannot allocate memory|ended by SIGKILL"):
+            for _ in range(2):
+                pipeline.generate(request(), Progress())
     assert pipeline.generate(request(), Progress()).file is not None
 
 

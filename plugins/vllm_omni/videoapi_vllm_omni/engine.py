@@ -16,7 +16,8 @@ logger = logging.getLogger(__name__)
 
 TESTED_VERSION = "0.30.0"
 CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0
-CHECK_SECONDS = 3.0
+CHECK_SECONDS, VERSION_SECONDS = 3.0, 1.0
+WRONG_KEY = "The engine does not accept the api_key."
 # Waits between attempts to reach an engine that does not accept connections.
 BACKOFF = (0.5, 1.0, 2.0, 4.0)
 CHUNK = 2**20
@@ -47,7 +48,7 @@ class Engine:
                 return f"The engine answers with HTTP {health.status_code}."
             listed = self._session.get(f"{self.url}/v1/models", timeout=CHECK_SECONDS)
             if listed.status_code == 401:
-                return "The engine does not accept the api_key."
+                return WRONG_KEY
             names = [entry["id"] for entry in listed.json()["data"]]
         except (requests.RequestException, ValueError, KeyError, TypeError):
             return "The engine does not answer."
@@ -58,7 +59,7 @@ class Engine:
     def version(self) -> str:
         """The engine's version; empty when it does not say."""
         try:
-            return str(self._session.get(f"{self.url}/version", timeout=CHECK_SECONDS).json()["version"])
+            return str(self._session.get(f"{self.url}/version", timeout=VERSION_SECONDS).json()["version"])
         except (requests.RequestException, ValueError, KeyError, TypeError):
             return ""
 
@@ -70,6 +71,8 @@ class Engine:
         """
         # Every part as multipart, which the engine insists on.
         parts: list[tuple[str, Any]] = [*((name, (None, value)) for name, value in fields.items()), *files]
+        # On a new connection: one that was kept could be closed by the other side just as the order goes out.
+        self._session.close()
         for wait in (*BACKOFF, None):
             try:
                 answer = self._session.post(
@@ -83,7 +86,7 @@ class Engine:
                     raise EngineLost("The engine closed the connection while it took the order.") from error
                 failure = error
             except requests.RequestException as error:
-                raise ModelError(f"The engine did not take the order: {type(error).__name__}.") from error
+                raise EngineLost(f"The engine did not take the order: {type(error).__name__}.") from error
             if wait is None or self.is_gone():
                 raise EngineUnreachable("The engine does not answer.") from failure
             logger.warning("the engine does not accept a connection; again in %.1f s", wait)
@@ -129,21 +132,30 @@ class Engine:
 
     def delete(self, job_id: str) -> None:
         """Cancel the job, or give back the file of one that is done; a failure is only logged."""
-        try:
-            self._session.delete(f"{self.url}/v1/videos/{job_id}", timeout=(CONNECT_SECONDS, READ_SECONDS))
-        except requests.RequestException as error:
-            logger.warning("the engine did not delete %s: %s", job_id, type(error).__name__)
+        address = f"{self.url}/v1/videos/{job_id}"
+        for wait in (*BACKOFF, None):
+            try:
+                status = self._session.delete(address, timeout=(CONNECT_SECONDS, CONNECT_SECONDS)).status_code
+            except requests.RequestException as error:
+                logger.warning("the engine did not delete %s: %s", job_id, type(error).__name__)
+                return
+            # It is being cancelled, and not yet so far that it can be deleted.
+            if status != 409 or wait is None:
+                break
+            time.sleep(wait)
+        if status not in (200, 404):
+            logger.warning("the engine did not delete %s: HTTP %d", job_id, status)
 
     def close(self) -> None:
         self._session.close()
 
 
-class EngineUnreachable(ModelError):
-    """Nobody accepts the connection."""
-
-
 class EngineLost(ModelError):
     """It is gone, or has been, in the middle of a job."""
+
+
+class EngineUnreachable(EngineLost):
+    """Nobody accepts the connection, so nothing has been ordered."""
 
 
 class EngineRefusal(Exception):

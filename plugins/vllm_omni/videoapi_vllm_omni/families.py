@@ -19,13 +19,13 @@ TEXT: frozenset[Mode] = frozenset({"text"})
 IMAGE: frozenset[Mode] = frozenset({"first_frame"})
 # Every fourth frame, and the first: Wan's autoencoder, which others use too.
 WAN_GRID = FrameGrid(step=4, offset=1)
-WAN = Defaults(width=832, height=480, num_frames=81, fps=16, num_inference_steps=40, guidance_scale=5.0)
+WAN = Defaults(width=832, height=480, num_frames=81, fps=16, num_inference_steps=40, guidance_scale=4.0)
+VACE = Defaults(width=832, height=480, num_frames=81, fps=16, num_inference_steps=50, guidance_scale=5.0)
 TI2V = Defaults(width=1280, height=704, num_frames=121, fps=24, num_inference_steps=50, guidance_scale=5.0)
 HUNYUAN = Defaults(width=832, height=480, num_frames=121, fps=24, num_inference_steps=50, guidance_scale=6.0)
 SANA = Defaults(width=832, height=480, num_frames=81, fps=16, num_inference_steps=50, guidance_scale=6.0)
 LTX = Defaults(width=768, height=512, num_frames=121, fps=24, num_inference_steps=40, guidance_scale=3.0)
 HELIOS = Defaults(width=640, height=384, num_frames=132, fps=24, num_inference_steps=50, guidance_scale=5.0)
-H3 = Defaults(width=1280, height=704, num_frames=124, fps=24, num_inference_steps=50, guidance_scale=1.0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,41 +36,30 @@ class Family:
     defaults: Defaults = WAN
     size_multiple: int = 16
     frame_grid: FrameGrid = WAN_GRID
-    unsupported: frozenset[str] = frozenset()
-    """What it ignores in silence, by our clients' names."""
+    params: frozenset[str] = frozenset()
+    """Those of the engine's own fields that it reads in a request; the others would be dropped in silence."""
 
 
+WAN_PARAMS = frozenset({"flow_shift", "boundary_ratio", "guidance_scale_2"})
 LTX2 = Family(modes=TEXT | IMAGE, defaults=LTX, size_multiple=32, frame_grid=FrameGrid(step=8, offset=1))
-# Its two-stage recipe begins at half the size.
-LTX2_TWO_STAGE = Family(modes=TEXT | IMAGE, defaults=LTX, size_multiple=64, frame_grid=FrameGrid(step=8, offset=1))
-# Whole windows of nine latents.
-WINDOWS = Family(modes=TEXT, defaults=HELIOS, frame_grid=FrameGrid(step=33))
-H3_FAMILY = Family(
-    modes=frozenset({"text", "first_frame", "first_and_last_frame"}),
-    defaults=H3,
-    size_multiple=32,
-    frame_grid=FrameGrid(step=17, offset=5),
-    # Its guidance is part of the weights.
-    unsupported=frozenset({"cfg_scale", "negative_prompt"}),
-)
 
 FAMILIES: Mapping[str, Family] = {
-    "WanPipeline": Family(modes=TEXT),
-    "WanImageToVideoPipeline": Family(modes=IMAGE),
-    "WanVACEPipeline": Family(modes=TEXT),
+    "WanPipeline": Family(modes=TEXT, params=WAN_PARAMS),
+    "WanImageToVideoPipeline": Family(modes=IMAGE, params=WAN_PARAMS),
+    "WanVACEPipeline": Family(modes=TEXT, defaults=VACE),
     "HunyuanVideo15Pipeline": Family(modes=TEXT, defaults=HUNYUAN),
     "HunyuanVideo15ImageToVideoPipeline": Family(modes=IMAGE, defaults=HUNYUAN),
     "SanaVideoPipeline": Family(modes=TEXT, defaults=SANA, size_multiple=32),
     "SanaImageToVideoPipeline": Family(modes=IMAGE, defaults=SANA, size_multiple=32),
     "LTX2Pipeline": LTX2,
-    "LTX2TwoStagePipeline": LTX2_TWO_STAGE,
-    "HeliosPipeline": WINDOWS,
-    "HeliosPyramidPipeline": WINDOWS,
-    "MiniMaxH3Pipeline": H3_FAMILY,
-    "MiniMaxH3ModularPipeline": H3_FAMILY,
+    # Whole windows of nine latents.
+    "HeliosPipeline": Family(modes=TEXT, defaults=HELIOS, frame_grid=FrameGrid(step=33)),
 }
 # Wan 2.2's 5B model has the class of the text models, and `expand_timesteps` in its index.
-WAN_5B = Family(modes=TEXT | IMAGE, defaults=TI2V, size_multiple=32)
+WAN_5B = Family(modes=TEXT | IMAGE, defaults=TI2V, size_multiple=32, params=WAN_PARAMS)
+# Wan 2.2 I2V A14B's, where the engine has that of the text model, 0.875.
+I2V_A14B = re.compile(r"wan-?2\.2.*i2v.*a14b", re.IGNORECASE)
+I2V_A14B_BOUNDARY = 0.9
 # How hub ids name them; the more special one first.
 NAMES = tuple(
     (re.compile(pattern, re.IGNORECASE), family)
@@ -81,8 +70,7 @@ NAMES = tuple(
         ("wan.*t2v", FAMILIES["WanPipeline"]),
         ("hunyuanvideo-?1.5.*i2v", FAMILIES["HunyuanVideo15ImageToVideoPipeline"]),
         ("hunyuanvideo-?1.5.*t2v", FAMILIES["HunyuanVideo15Pipeline"]),
-        ("ltx-2(?!.*distilled)", LTX2),
-        ("minimax-h3", H3_FAMILY),
+        ("ltx-2$", LTX2),
     )
 )
 
@@ -92,11 +80,14 @@ def find_family(model: str) -> Family | None:
     index = _read_index(model)
     if index is None:
         return next((family for pattern, family in NAMES if pattern.search(Path(model).name)), None)
-    return WAN_5B if index.get("expand_timesteps") else FAMILIES.get(str(index.get("_class_name")))
+    name = str(index.get("_class_name"))
+    return WAN_5B if name == "WanPipeline" and index.get("expand_timesteps") else FAMILIES.get(name)
 
 
 def find_boundary_ratio(model: str) -> float | None:
-    """Where a folder's high noise expert hands over to the other, as a share of the noise; None when it has one."""
+    """Where the expert for high noise hands over to the other, as a share of the noise; None where none is known."""
+    if I2V_A14B.search(Path(model).name):
+        return I2V_A14B_BOUNDARY
     ratio = (_read_index(model) or {}).get("boundary_ratio")
     return float(ratio) if isinstance(ratio, (int, float)) else None
 

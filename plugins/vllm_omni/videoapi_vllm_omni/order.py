@@ -22,6 +22,7 @@ FIELDS = {
     "seed": "seed",
     "prompt": "prompt",
     "negative_prompt": "negative_prompt",
+    **dict.fromkeys(("flow_shift", "boundary_ratio", "guidance_scale_2", "lora", "extra_params"), "params"),
 }
 
 

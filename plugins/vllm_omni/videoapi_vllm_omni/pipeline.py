@@ -74,21 +74,32 @@ class ServedPipeline(EnginePipeline):
 
     def generate(self, request: GenerationRequest, progress: Progress) -> Clip:
         """Raises ModelError with the engine's last words when it dies."""
-        self._served.wait_until_up(lambda: progress.phase("loading"))
-        ends = self._served.ends
-        self.engine.is_gone = lambda: self._served.ends > ends
+        try:
+            return self._generate_once(request, progress)
+        except EngineUnreachable:
+            # It went down between its last answer and the order, so nothing has been ordered.
+            return self._generate_once(request, progress)
+
+    def _generate_once(self, request: GenerationRequest, progress: Progress) -> Clip:
+        served = self._served
+        served.wait_until_up(lambda: progress.phase("loading"))
+        ends, self.engine.url = served.ends, served.url
+        self.engine.is_gone = lambda: served.ends > ends
         try:
             return super().generate(request, progress)
-        except EngineUnreachable:
-            # It died just now, and nothing has been ordered.
-            return self.generate(request, progress)
         except Cancelled:
             if self._kill_on_cancel:
-                self._served.restart()
+                served.restart()
+            raise
+        except EngineUnreachable:
+            if not served.has_ended_since(ends):
+                served.restart()
             raise
         except EngineLost as error:
-            if self._served.has_ended_since(ends):
-                raise ModelError(self._served.why_ended()) from error
+            if served.has_ended_since(ends):
+                raise ModelError(served.why_ended()) from error
+            # It hangs.
+            served.restart()
             raise
 
     def close(self) -> None:

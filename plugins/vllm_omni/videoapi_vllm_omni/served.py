@@ -1,4 +1,4 @@
-"""A vLLM-Omni server of our own: started, watched, started again when it dies, ended with this process."""
+"""A vLLM-Omni server of our own: started, watched, started again when it dies or hangs, ended with this process."""
 
 from __future__ import annotations
 
@@ -9,19 +9,15 @@ import re
 import secrets
 import shlex
 import shutil
-import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from videoapi import ModelError
-from videoapi_vllm_omni import guard
-from videoapi_vllm_omni.engine import Engine
+from videoapi_vllm_omni.engine import WRONG_KEY, Engine
+from videoapi_vllm_omni.guarded import GuardedProcess
 
 logger = logging.getLogger(__name__)
 
@@ -30,11 +26,9 @@ NOTICE_SECONDS = 1.0
 # Between two starts of an engine that dies before it answers.
 FIRST_PAUSE, LAST_PAUSE = 1.0, 60.0
 CLOSE_SECONDS = 2.8
-LINES, LENGTH = 20, 500
-# Colours (ECMA-48, 5.4), and what vLLM puts before each line of a process that it has started.
-DECORATION = re.compile(r"\x1b\[[0-9;]*m|\(\w+ pid=\d+\)")
-# What an engine does not get from our environment: our Python, and our secrets.
-WITHHELD = ("PYTHON", "VIRTUAL_ENV", "VIDEOAPI_", "DJANGO_", "DATABASE_URL", "SECRET_KEY")
+# What an engine does not get from our environment: our Python, and what looks like a secret, but for the hub's token.
+WITHHELD = re.compile(r"PYTHON|VIRTUAL_ENV|VIDEOAPI_|DJANGO_|DATABASE_URL|AWS_|PG|.*(KEY|SECRET|PASSWORD|TOKEN|DSN)")
+ALLOWED = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 
 def find_command(serve: str) -> list[str]:
@@ -52,7 +46,7 @@ def find_command(serve: str) -> list[str]:
 def find_version(serve: str) -> str:
     """The version of vllm-omni in an environment's folder, without starting it; empty where that does not tell."""
     found = [path.name for path in Path(serve).expanduser().glob("lib/python3*/site-packages/vllm_omni-*.dist-info")]
-    return found[0].split("-")[1].removesuffix(".dist") if len(found) == 1 else ""
+    return found[0].removesuffix(".dist-info").partition("-")[2] if len(found) == 1 else ""
 
 
 class ServedEngine:
@@ -63,37 +57,45 @@ class ServedEngine:
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        """`command` is all but the port, `environment` is added to this process's own."""
-        port = _find_free_port()
-        self.url, self.api_key = f"http://127.0.0.1:{port}", secrets.token_hex(16)
-        self._command = [*command, "--host", "127.0.0.1", "--port", str(port)]
-        inherited = {key: value for key, value in os.environ.items() if not key.startswith(WITHHELD)}
+        """`command` is all but the address, `environment` is added to this process's own."""
+        self.url, self.api_key = "", secrets.token_hex(16)
+        self._command = list(command)
+        inherited = {key: value for key, value in os.environ.items() if key in ALLOWED or not WITHHELD.match(key)}
         # The key is not among the arguments, which every user of the machine can read.
-        self._environment = {**inherited, "PYTHONUNBUFFERED": "1", "VLLM_API_KEY": self.api_key, **environment}
+        self._environment = {**inherited, **environment, "PYTHONUNBUFFERED": "1", "VLLM_API_KEY": self.api_key}
         self.ends = 0
         """How often it has ended."""
         self._failed_starts = 0
         self._end = ""
         self._closing, self._wanted = threading.Event(), threading.Event()
-        self._process = _Process(self._command, self._environment)
-        self._answering: _Process | None = None
+        self._process = self._start()
+        self._answering: GuardedProcess | None = None
         self._watcher = threading.Thread(target=self._watch, name="engine", daemon=True)
         self._watcher.start()
 
     def wait_until_up(self, report: Callable[[], None] = lambda: None) -> None:
-        """`report` is called all the while. Raises ModelError with its last words when it dies instead."""
+        """Until it answers, for it can hang as well as die; one that had answered and does not is started again.
+
+        `report` is called all the while. Raises ModelError with its last words when it dies while it starts.
+        """
         failed = self._failed_starts
         self._wanted.set()
         with contextlib.closing(Engine(self.url, self.api_key)) as engine:
-            while not self._is_up():
+            while True:
                 report()
                 if self._failed_starts > failed:
                     raise ModelError(f"While it started, {self._end}")
-                process = self._process
-                if process.is_alive and not engine.why_unavailable(""):
+                engine.url, process = self.url, self._process
+                reason = engine.why_unavailable("") if process.is_alive else "It is being ended."
+                if reason == WRONG_KEY:
+                    raise ModelError("Another server answers at the engine's address, or it has another key.")
+                if not reason:
                     self._answering = process
-                else:
-                    time.sleep(LOOK_SECONDS)
+                    return
+                if process is self._answering and process.is_alive:
+                    logger.warning("the engine no longer answers as it did: %s", reason)
+                    self.restart()
+                time.sleep(LOOK_SECONDS)
 
     def has_ended_since(self, ends: int) -> bool:
         """Its connections are closed a moment before its end is noticed, so this waits for that moment."""
@@ -117,9 +119,10 @@ class ServedEngine:
         self._process.end()
         self._watcher.join(CLOSE_SECONDS)
 
-    def _is_up(self) -> bool:
-        process = self._process
-        return self._answering is process and process.is_alive
+    def _start(self) -> GuardedProcess:
+        port = _find_free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        return GuardedProcess([*self._command, "--host", "127.0.0.1", "--port", str(port)], self._environment)
 
     def _watch(self) -> None:
         pause = FIRST_PAUSE
@@ -129,72 +132,22 @@ class ServedEngine:
             self._end = f"the engine {end}"
             self.ends += 1
             self._failed_starts += not is_well
-            if not self._closing.is_set():
-                logger.warning("%s It is started again.", self._end)
+            while not self._closing.is_set():
                 pause = FIRST_PAUSE if is_well else min(LAST_PAUSE, 2 * pause)
+                logger.warning("%s It is started again%s.", self._end, "" if is_well else f" in {pause:.0f} s")
                 self._wanted.wait(0 if is_well else pause)
+                self._wanted.clear()
+                try:
+                    self._process = self._start()
+                    break
+                except OSError as error:
+                    # No memory or no files left for another process now.
+                    self._end, is_well = f"the engine could not be started: {error.strerror}.", False
+                    self._failed_starts += 1
             if self._closing.is_set():
+                self._process.end()
+                self._process.wait()
                 return
-            self._process = _Process(self._command, self._environment)
-            self._wanted.clear()
-
-
-class _Process:
-    """The command under its guard. Its output becomes this process's, and so the log of a generation."""
-
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        self.is_ending = False
-        """It has been asked to."""
-        self._words: deque[str] = deque(maxlen=LINES)
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", guard.__file__, *command],
-            env=dict(environment),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            bufsize=0,
-            # Whoever kills the group of this process must leave the guard alive to do its work.
-            start_new_session=True,
-        )
-        self._copier = threading.Thread(target=self._copy, name="engine-output", daemon=True)
-        self._copier.start()
-
-    @property
-    def is_alive(self) -> bool:
-        return self._process.poll() is None and not self.is_ending
-
-    def end(self) -> None:
-        assert self._process.stdin is not None
-        self.is_ending = True
-        # It may have ended by itself.
-        with contextlib.suppress(OSError, ValueError):
-            self._process.stdin.write(b"end\n")
-        self._process.stdin.close()
-
-    def wait(self) -> str:
-        """Until it has ended: how, and with which last words."""
-        status = self._process.wait()
-        self._copier.join(1)
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        words = next((line for line in reversed(self._words) if line), "")
-        return f"{_describe(status)}." + (f" Its last words: {words}" if words else "")
-
-    def _copy(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as output:
-            for line in iter(output.readline, b""):
-                with contextlib.suppress(OSError):
-                    os.write(1, line)
-                self._words.append(DECORATION.sub("", line.decode(errors="replace")).strip()[:LENGTH])
-
-
-def _describe(status: int) -> str:
-    # A guard that was itself killed has a negative status.
-    number = -status if status < 0 else status - 128
-    if number in {*signal.Signals}:
-        return f"was ended by {signal.Signals(number).name}"
-    return f"ended with status {status}"
 
 
 def _find_free_port() -> int:

@@ -20,7 +20,7 @@ PARAMS: Mapping[str, Mapping[str, Any]] = {
     "guidance_scale_2": {"type": "number", "minimum": 0, "maximum": 20},
 }
 # Of the server's options, those that are chosen here.
-OURS = ("--host", "--port", "--api-key", "--served-model-name", "--omni")
+OURS = ("--host", "--port", "--api-key", "--served-model-name", "--omni", "--uds")
 GRID = re.compile(r"(\d+)k(?:\+(\d+))?")
 
 
@@ -37,8 +37,7 @@ def build_spec(config: ModelFile) -> ModelSpec:
         limits=LIMITS,
         size_multiple=family.size_multiple,
         frame_grid=family.frame_grid,
-        unsupported=family.unsupported,
-        params={**_params(model), **({"lora": _lora_schema(loras)} if loras else {}), **extra},
+        params={**_params(family, model), **({"lora": _lora_schema(loras)} if loras else {}), **extra},
         settings={"loras": loras, "extra": sorted(extra), **_find_engine(config, model)},
     )
 
@@ -53,13 +52,15 @@ def _find_engine(config: ModelFile, model: str) -> dict[str, Any]:
     if not model:
         raise config.error("parameters.model", "must be the folder or the hub id of the model to serve")
     arguments = _texts(config, "vllm_omni.arguments")
-    if taken := [word for word in arguments if word.partition("=")[0] in OURS]:
+    if taken := [word for word in arguments if word.partition("=")[0].replace("_", "-") in OURS]:
         raise config.error("vllm_omni.arguments", f"cannot have {taken[0]}, which is chosen here")
-    variables = dict(word.partition("=")[::2] for word in _texts(config, "vllm_omni.environment"))
+    variables = _texts(config, "vllm_omni.environment")
+    if wrong := [word for word in variables if "=" not in word or word.startswith("VLLM_API_KEY=")]:
+        raise config.error("vllm_omni.environment", f"must be a list of NAME=value, without the key; not {wrong[0]}")
     return {
         "serve": serve,
         "arguments": [model, "--omni", "--served-model-name", name or config.name, *arguments],
-        "environment": variables,
+        "environment": dict(word.partition("=")[::2] for word in variables),
         "kill_on_cancel": config.get("vllm_omni.kill_on_cancel", bool, False),
         "model": name or config.name,
     }
@@ -74,13 +75,20 @@ def _texts(config: ModelFile, key: str) -> list[str]:
 
 def _find_url(config: ModelFile) -> str:
     url = config.get("vllm_omni.url", str, "")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if not _is_address(url):
         raise config.error(
             "vllm_omni.url",
             "must be the address of a vLLM-Omni server, such as http://gpu:8000, unless 'vllm_omni.serve' starts one",
         )
     return url.removesuffix("/").removesuffix("/v1")
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _find_key(config: ModelFile) -> str:
@@ -116,10 +124,12 @@ def _find_family(config: ModelFile, model: str) -> Family:
     )
 
 
-def _params(model: str) -> dict[str, Mapping[str, Any]]:
-    """The engine does not read the boundary between the two experts from the model's index, so it is told."""
-    ratio = find_boundary_ratio(model)
-    return {**PARAMS} if ratio is None else {**PARAMS, "boundary_ratio": {**PARAMS["boundary_ratio"], "default": ratio}}
+def _params(family: Family, model: str) -> dict[str, Mapping[str, Any]]:
+    """Those that the family reads. The engine does not know a model's own boundary between its experts: it is told."""
+    params = {name: schema for name, schema in PARAMS.items() if name in family.params}
+    if "boundary_ratio" in params and (ratio := find_boundary_ratio(model)) is not None:
+        params["boundary_ratio"] = {**params["boundary_ratio"], "default": ratio}
+    return params
 
 
 def _find_extra(config: ModelFile) -> dict[str, dict[str, Any]]:
@@ -140,6 +150,8 @@ def _find_loras(config: ModelFile) -> dict[str, str]:
     for entry in config.get("vllm_omni.loras", list, []):
         if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in ("name", "path")):
             raise config.error("vllm_omni.loras", "must be a list of {name: ..., path: ...}")
+        if entry["name"] in loras:
+            raise config.error("vllm_omni.loras", f"has two of the name {entry['name']}")
         loras[entry["name"]] = entry["path"]
     return loras
 
