@@ -108,6 +108,7 @@ def test_with_a_starting_image(starter_server: Server, image_host: str) -> None:
     assert body["warnings"] == [
         "start_image of 640x480 was cut at the middle to fit 512x512.",
         "prompt: the starter knows nothing but plain shapes; without effect: 'timelapse', 'flowers', 'blooming'.",
+        "start_image is no shape on a plain background: it moves a little, whatever the prompt says.",
         "Made at 128x128 and enlarged to 512x512.",
     ]
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from videoapi_starter.pipeline import load
-from videoapi_starter.training import judge, scores
-from videoapi_starter.training.scenes import plain_caption
+from videoapi_starter.training import clips, judge, scores
+from videoapi_starter.training.scenes import Scene, plain_caption
 from videoapi_starter.training.stopwatch import Stopwatch, make_request
 
 
@@ -118,3 +120,26 @@ def test_what_the_negative_prompt_names_does_not_appear(pipeline: Any, monkeypat
     without = count("red")
     assert "red" not in without
     assert len(set(without)) > 1
+
+
+def test_a_photograph_stays_the_first_frame_and_does_not_dissolve(pipeline: Any) -> None:
+    """Of many colours and textures, as no clip of a shape has."""
+    picture = (clips.render_pictures(1, 1, 128, 128, random.Random(99))[0, :, 0].permute(1, 2, 0) + 1) * 127.5
+    pixels = picture.round().byte().numpy()
+    frames, warnings = run(pipeline, "a red circle moving to the right", start_image=Image.fromarray(pixels))
+    error = ((frames[0].astype(float) - pixels) ** 2).mean()
+    assert 10 * np.log10(255**2 / error) > 28
+    assert np.corrcoef(frames[0].ravel(), frames[-1].ravel())[0, 1] > 0.6
+    # Noise would change everything from one frame to the next, a still picture nothing.
+    steps = np.abs(np.diff(frames.astype(float), axis=0)).mean((1, 2, 3))
+    assert 0.2 < steps.min() < steps.max() < 5
+    assert warnings == ["start_image is no shape on a plain background: it moves a little, whatever the prompt says."]
+
+
+def test_the_shape_of_a_given_drawing_moves_as_the_prompt_says(pipeline: Any) -> None:
+    scene = Scene("square", "blue", "left", "white")
+    drawing = (clips.render([scene], 17, 128, 128, random.Random(3))[0, :, 0].permute(1, 2, 0) + 1) * 127.5
+    image = Image.fromarray(drawing.round().byte().numpy())
+    frames, warnings = run(pipeline, "a blue square moving to the left", start_image=image)
+    assert see(frames) == scene
+    assert warnings == []

@@ -17,6 +17,7 @@ from videoapi import Clip, GenerationRequest, Progress
 from videoapi_diffusers import load as load_diffusers
 from videoapi_diffusers.families import FAMILIES
 from videoapi_diffusers.pipeline import DiffusersPipeline
+from videoapi_starter.drawings import is_drawing
 from videoapi_starter.words import name_unknown, split_known
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -47,6 +48,10 @@ class StarterPipeline:
             start_image=_resize(request.start_image, width, height),
             end_image=_resize(request.end_image, width, height),
         )
+        if native.start_image and not is_drawing(native.start_image):
+            # Words would put a shape in the picture's place, for in the training they always told of a shape in it.
+            native = replace(native, prompt="", negative_prompt="")
+            progress.warn("start_image is no shape on a plain background: it moves a little, whatever the prompt says.")
         warn_of_size(request, (width, height), progress)
         pipeline = self.text if request.start_image is None else self.images
         clip = pipeline.generate(native, progress)

@@ -100,9 +100,11 @@ def count_negatives(pipeline: Any, count: int) -> dict[str, tuple[Counter[str], 
 
 
 def make_sheet(made: torch.Tensor) -> Image.Image:
-    """24 clips in three columns, five frames of each, at half size."""
+    """Up to 24 clips in three columns, five frames of each, at half size."""
     strips = [torch.cat([clip[:, t] for t in (0, 4, 8, 12, 16)], 2) for clip in made[:24]]
-    columns = [torch.cat(strips[i : i + 8], 1) for i in range(0, len(strips), 8)]
+    rows = -(-len(strips) // 3)
+    strips += [torch.ones_like(strips[0])] * (3 * rows - len(strips))
+    columns = [torch.cat(strips[i : i + rows], 1) for i in range(0, len(strips), rows)]
     sheet = (torch.cat(columns, 2) * 255).round().byte().permute(1, 2, 0)
     return Image.fromarray(sheet.numpy()).reduce(2)
 
