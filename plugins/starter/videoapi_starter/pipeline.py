@@ -15,7 +15,6 @@ from PIL import Image
 
 from videoapi import Clip, GenerationRequest, Progress
 from videoapi_diffusers import load as load_diffusers
-from videoapi_diffusers.families import FAMILIES
 from videoapi_diffusers.pipeline import DiffusersPipeline
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -56,7 +55,7 @@ def load() -> StarterPipeline:
     images = load_diffusers(str(WEIGHTS), "WanImageToVideoPipeline")
     components = {name: value for name, value in images.pipeline.components.items() if not name.startswith("image_")}
     components["transformer"] = text_only(components["transformer"])
-    return StarterPipeline(DiffusersPipeline(WanPipeline(**components), FAMILIES["WanPipeline"]), images)
+    return StarterPipeline(DiffusersPipeline(WanPipeline(**components)), images)
 
 
 def text_only(transformer: Any) -> Any:
