@@ -37,7 +37,13 @@ def test_a_local_folder_says_itself_what_it_is(tmp_path: Path) -> None:
     assert spec.modes == {"text", "clip"}
     assert (spec.size_multiple, spec.frame_grid) == (32, FrameGrid(step=4, offset=1))
     modes = {"text": "WanPipeline", "clip": "WanVideoToVideoPipeline"}
-    assert spec.settings == {"source": folder, "pipeline_class": "WanPipeline", "dtype": None, "modes": modes}
+    assert spec.settings == {
+        "source": folder,
+        "pipeline_class": "WanPipeline",
+        "dtype": None,
+        "modes": modes,
+        "changes": {},
+    }
     assert (spec.defaults.width, spec.defaults.height, spec.defaults.num_frames) == (832, 480, 81)
 
 

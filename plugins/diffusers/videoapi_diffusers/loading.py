@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from videoapi import Mode, ModelError, OutOfMemory
+from videoapi_diffusers.changes import apply_changes
 from videoapi_diffusers.families import find_family
 from videoapi_diffusers.shape import Configs
 from videoapi_diffusers.source import Source
@@ -22,11 +23,13 @@ def load(
     pipeline_class: str,
     dtype: str | None = None,
     modes: Mapping[Mode, str] | None = None,
+    changes: Mapping[str, Any] | None = None,
 ) -> DiffusersPipeline:
     """Load a folder or a hub id onto the best device of this machine.
 
     `dtype` is torch's name of the precision; by default bfloat16 on a GPU and float32 on a CPU. `modes` are the classes
-    that share the weights, for what a request may make a video from. Raises ModelError.
+    that share the weights, for what a request may make a video from; `changes` are those of `read_changes`. Raises
+    ModelError.
     """
     os.environ.setdefault("DIFFUSERS_DISABLE_REMOTE_CODE", "1")
     import diffusers
@@ -55,6 +58,7 @@ def load(
         raise ModelError(f"The model cannot be loaded: {describe(error, source)}") from error
     check_components(pipeline)
     prepare(pipeline)
+    apply_changes(pipeline, changes or {})
     try:
         pipeline.to(device)
     except torch.OutOfMemoryError as error:

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from videoapi import ModelFile, ModelSpec, Pipeline, hookimpl
+from videoapi_diffusers.changes import read_changes
 from videoapi_diffusers.families import find_family
 from videoapi_diffusers.inputs import find_modes, find_problem
 from videoapi_diffusers.params import find_params
@@ -66,6 +67,7 @@ def build_spec(config: ModelFile) -> ModelSpec:
             "pipeline_class": signature.name,
             "dtype": _find_dtype(config),
             "modes": dict(modes),
+            "changes": read_changes(config),
         },
     )
 

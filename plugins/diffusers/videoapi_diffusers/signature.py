@@ -76,6 +76,18 @@ def read_signature(name: str) -> Signature | None:
     )
 
 
+@cache
+def read_scheduler(name: str) -> Mapping[str, Any]:
+    """The options of diffusers' scheduler of that name with their defaults; empty where there is no such scheduler."""
+    path = _find_schedulers().get(name)
+    return {} if path is None else dict(_read_parameters(_methods_of(_parse_class(path, name))["__init__"]))
+
+
+def known_schedulers() -> list[str]:
+    """The names of all schedulers of the installed diffusers."""
+    return sorted(_find_schedulers())
+
+
 def known_pipelines() -> list[str]:
     """The names of all pipeline classes of the installed diffusers."""
     return sorted(_find_pipelines())
@@ -85,6 +97,12 @@ def known_pipelines() -> list[str]:
 def _find_pipelines() -> Mapping[str, Path]:
     found = _find_classes("pipelines", "pipeline_*.py")
     return {name: path for name, path in found.items() if "Pipeline" in name and not name.endswith("Output")}
+
+
+@cache
+def _find_schedulers() -> Mapping[str, Path]:
+    found = _find_classes("schedulers", "scheduling_*.py")
+    return {name: path for name, path in found.items() if name.endswith("Scheduler")}
 
 
 def _find_classes(folder: str, pattern: str) -> dict[str, Path]:
