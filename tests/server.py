@@ -53,7 +53,7 @@ class Server:
             "VIDEOAPI_PRELOAD": "starter",
             "VIDEOAPI_GRACE_SECONDS": "5",
             "PORT": str(self.port),
-            "PYTHONPATH": str(plugins or ""),
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(plugins or ""), os.environ.get("PYTHONPATH", "")])),
             **environment,
         }
 

@@ -17,6 +17,7 @@ class RecordingProgress:
         self.phases: list[str] = []
         self.steps: list[tuple[int, int]] = []
         self.previews: list[Any] = []
+        self.warnings: list[str] = []
 
     def step(self, done: int, total: int) -> None:
         from videoapi import Cancelled
@@ -30,6 +31,9 @@ class RecordingProgress:
 
     def preview(self, make: Any) -> None:
         self.previews.append(make())
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
 
 
 def make_tokenizer() -> Any:

@@ -34,9 +34,16 @@ def test_a_local_folder_says_itself_what_it_is(tmp_path: Path) -> None:
         transformer={"patch_size": [1, 2, 2]},
     )
     spec = build_spec(make_file(parameters={"model": folder}))
-    assert spec.modes == {"text"}
+    assert spec.modes == {"text", "clip"}
     assert (spec.size_multiple, spec.frame_grid) == (32, FrameGrid(step=4, offset=1))
-    assert spec.settings == {"source": folder, "pipeline_class": "WanPipeline", "dtype": None}
+    modes = {"text": "WanPipeline", "clip": "WanVideoToVideoPipeline"}
+    assert spec.settings == {
+        "source": folder,
+        "pipeline_class": "WanPipeline",
+        "dtype": None,
+        "modes": modes,
+        "changes": {},
+    }
     assert (spec.defaults.width, spec.defaults.height, spec.defaults.num_frames) == (832, 480, 81)
 
 
@@ -53,7 +60,7 @@ def test_a_hub_id_needs_its_pipeline_type_until_it_is_downloaded() -> None:
     ("transformer", "modes"),
     [
         ({"image_dim": 1280, "pos_embed_seq_len": None}, {"first_frame"}),
-        ({"image_dim": 1280, "pos_embed_seq_len": 514}, {"first_frame", "first_and_last_frame"}),
+        ({"image_dim": 1280, "pos_embed_seq_len": 514}, {"first_and_last_frame"}),
         ({"image_dim": None}, {"first_frame", "first_and_last_frame"}),
     ],
     ids=["I2V", "FLF2V", "without image encoder"],
@@ -84,7 +91,7 @@ def test_the_precision_is_localais(data: Any, dtype: str | None) -> None:
         ({"parameters": {"model": "/nonexistent"}}, "'parameters.model' is not a folder: /nonexistent"),
         (
             {"parameters": {"model": "a/b"}, "diffusers": {"pipeline_type": "StableDiffusionPipeline"}},
-            "'StableDiffusionPipeline' is not one of: WanPipeline, WanImageToVideoPipeline",
+            "cannot be served: StableDiffusionPipeline makes no video: its call takes no number of frames",
         ),
         (
             {
@@ -115,3 +122,52 @@ def test_building_a_spec_imports_neither_torch_nor_diffusers(tmp_path: Path) -> 
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "diffusers", "transformers", "django"} & set(out)
+
+
+def test_ti2v_is_one_model_for_text_and_for_a_first_frame(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, "WanPipeline", transformer={"in_channels": 48})
+    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "WanPipeline", "expand_timesteps": True}))
+    assert build_spec(make_file(parameters={"model": folder})).settings["modes"] == {
+        "text": "WanPipeline",
+        "first_frame": "WanImageToVideoPipeline",
+    }
+
+
+def test_two_experts_take_no_clip_because_its_pipeline_has_one(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, "WanPipeline", transformer={"in_channels": 16})
+    index = {"_class_name": "WanPipeline", "transformer_2": ["diffusers", "WanTransformer3DModel"]}
+    (tmp_path / "model_index.json").write_text(json.dumps(index))
+    assert build_spec(make_file(parameters={"model": folder})).modes == {"text"}
+
+
+def test_a_pipeline_of_the_folders_own_code_is_refused(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, "WanPipeline")
+    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": ["pipeline", "MyPipeline"]}))
+    with pytest.raises(ConfigurationError, match="names a pipeline of its own code, which is not run"):
+        build_spec(make_file(parameters={"model": folder}))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("WanPipelin", r"is no pipeline of diffusers [\d.]+: WanPipelin; did you mean 'WanPipeline'\?"),
+        ("WanAnimatePipeline", "cannot be served: WanAnimatePipeline needs a video of poses"),
+        ("CosmosTextToWorldPipeline", "needs what is not installed here: pip install"),
+    ],
+)
+def test_a_pipeline_that_cannot_be_served_says_why(monkeypatch: Any, name: str, message: str) -> None:
+    monkeypatch.setattr("videoapi_diffusers.inputs.find_spec", lambda package: None)
+    with pytest.raises(ConfigurationError, match=message):
+        build_spec(make_file(parameters={"model": "a/b"}, diffusers={"pipeline_type": name}))
+
+
+def test_a_model_with_so_many_positions_makes_no_more_frames(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, "LattePipeline", transformer={"video_length": 16, "sample_size": 64})
+    spec = build_spec(make_file(parameters={"model": folder}))
+    assert (spec.limits.max_frames, spec.frame_grid.next_up(3)) == (16, 16)
+
+
+def test_a_pipeline_without_a_prompt_says_so(tmp_path: Path) -> None:
+    spec = build_spec(make_file(parameters={"model": write_folder(tmp_path, "StableVideoDiffusionPipeline")}))
+    assert spec.description == "Makes a video of the start image; the prompt has no effect."
+    assert spec.unsupported == {"negative_prompt"}

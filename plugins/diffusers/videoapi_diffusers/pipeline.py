@@ -2,81 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from videoapi import Clip, GenerationRequest, ModelError, OutOfMemory, Progress
-from videoapi_diffusers.families import Family
+from videoapi import Clip, GenerationRequest, InvalidRequest, Mode, ModelError, OutOfMemory, Progress
+from videoapi_diffusers.arguments import find_mode, make_arguments
+from videoapi_diffusers.families import find_family
+from videoapi_diffusers.frames import Frames, kept_as_decoded, read_audio, read_frames, sized_as_asked
 from videoapi_diffusers.preview import LatentPreview, predicted_latents
+from videoapi_diffusers.siblings import Siblings
+from videoapi_diffusers.signature import Signature, read_signature
+from videoapi_diffusers.tokens import warn_of_cut_prompts
+from videoapi_diffusers.watch import Watch, find_denoiser
+
+logger = logging.getLogger(__name__)
 
 
 class DiffusersPipeline:
     """A videoapi pipeline around one of diffusers'. Not for several threads: its scheduler has state."""
 
-    def __init__(self, pipeline: Any, family: Family) -> None:
+    def __init__(self, pipeline: Any, modes: Mapping[Mode, str] | None = None) -> None:
+        """`modes` are the pipeline classes to use beside the given one's own."""
         self.pipeline = pipeline
-        self.family = family
+        self._siblings = Siblings(pipeline, modes or {})
         self._preview = LatentPreview()
-        pipeline.set_progress_bar_config(disable=True)
 
     def generate(self, request: GenerationRequest, progress: Progress) -> Clip:
         """Raises ModelError when the result holds NaN or infinity. Cancels between two denoising steps."""
-        frames = self.generate_tensor(request, progress)
-        if not torch.isfinite(frames).all():
-            raise ModelError("The model made values that are not finite; try another precision.")
-        return Clip(frames=to_arrays(frames))
+        pipeline = self._siblings.find(find_mode(request))
+        signature = read_signature(type(pipeline).__name__)
+        if signature is None:
+            raise ModelError(f"'{type(pipeline).__name__}' is no pipeline of the installed diffusers.")
+        family = find_family(signature.name)
+        if family.check is not None:
+            family.check(request, pipeline)
+        arguments = make_arguments(request, signature, getattr(find_denoiser(pipeline), "config", {}))
+        self._check_params(request, signature)
+        warn_of_cut_prompts(pipeline, request, signature, progress)
+        output, frames = self._run(pipeline, signature, request, arguments, progress)
+        frames.check(request)
+        return Clip(frames=frames.to_arrays(request.num_frames), audio=read_audio(output, pipeline))
 
-    def generate_tensor(self, request: GenerationRequest, progress: Progress) -> torch.Tensor:
-        """The frames as (frames, 3, height, width), floating point in [0, 1], on the pipeline's device."""
-        progress.phase("encoding prompt")
-        latents: torch.Tensor | None = None
+    def _run(
+        self,
+        pipeline: Any,
+        signature: Signature,
+        request: GenerationRequest,
+        arguments: dict[str, Any],
+        progress: Progress,
+    ) -> tuple[Any, Frames]:
+        sections = find_family(signature.name).count_sections(request.num_frames, arguments)
+        watch = Watch(pipeline, progress, sections)
 
-        def start_denoising(*_: object) -> None:
-            hook.remove()
-            progress.phase("denoising")
+        def offer_preview(latents: torch.Tensor) -> None:
+            if self._preview.is_ready:
+                progress.preview(lambda: self._preview.make(predicted_latents(pipeline, latents)))
 
-        def end_step(pipeline: Any, index: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-            nonlocal latents
-            latents = tensors["latents"]
-            progress.step(index + 1, pipeline.num_timesteps)
-            if index + 1 == pipeline.num_timesteps:
-                progress.phase("decoding")
-            elif self._preview.is_ready:
-                progress.preview(lambda: self._preview.make(predicted_latents(pipeline, tensors["latents"])))
-            return tensors
-
-        hook = self.pipeline.transformer.register_forward_pre_hook(start_denoising)
+        watch.on_step = offer_preview
+        if "guider" in signature.components:
+            pipeline.guider = pipeline.guider.new(guidance_scale=request.guidance_scale)
+        # On the CPU, so that a seed gives the same noise on every device.
+        arguments["generator"] = torch.Generator("cpu").manual_seed(request.seed)
+        has_callback = "callback_on_step_end" in signature.parameters
         try:
-            output = self.pipeline(
-                prompt=request.prompt,
-                negative_prompt=request.negative_prompt,
-                width=request.width,
-                height=request.height,
-                num_frames=request.num_frames,
-                num_inference_steps=request.num_inference_steps,
-                guidance_scale=request.guidance_scale,
-                # On the CPU, so that a seed gives the same noise on every device.
-                generator=torch.Generator("cpu").manual_seed(request.seed),
-                callback_on_step_end=end_step,
-                output_type="pt",
-                **self.family.make_arguments(request),
-            )
+            with (
+                watch.following(arguments, has_callback=has_callback),
+                sized_as_asked(pipeline, request),
+                kept_as_decoded(pipeline) as kept,
+            ):
+                output = pipeline(**arguments, output_type="pt")
         except torch.OutOfMemoryError as error:
             torch.accelerator.empty_cache()
             raise OutOfMemory("The device ran out of memory; try a smaller width, height or num_frames.") from error
-        finally:
-            hook.remove()
-        frames: torch.Tensor = output.frames[0]
-        if latents is not None and torch.isfinite(frames).all():
-            self._preview.learn(latents, frames)
-        return frames
+        frames = read_frames(output, kept)
+        if watch.latents is not None:
+            self._preview.learn(watch.latents, frames)
+        return output, frames
 
-
-def to_arrays(frames: torch.Tensor) -> Iterator[NDArray[np.uint8]]:
-    """One (height, width, 3) uint8 array after the other, so that no second copy of the clip is held."""
-    for frame in frames:
-        yield frame.mul(255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
+    def _check_params(self, request: GenerationRequest, signature: Signature) -> None:
+        """What belongs to a sibling has no effect here; its default may stand there."""
+        for name, value in request.params.items():
+            if name not in signature.parameters and value != self._siblings.find_default(name):
+                raise InvalidRequest(f"params.{name}", f"It has no effect on a video from {find_mode(request)}.")

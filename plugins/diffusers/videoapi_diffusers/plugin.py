@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import difflib
+import math
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 from videoapi import ModelFile, ModelSpec, Pipeline, hookimpl
-from videoapi_diffusers.families import FAMILIES
+from videoapi_diffusers.changes import read_changes
+from videoapi_diffusers.families import find_family
+from videoapi_diffusers.inputs import find_modes, find_problem
+from videoapi_diffusers.params import find_params
+from videoapi_diffusers.shape import find_frame_grid, find_size_multiple
+from videoapi_diffusers.signature import Signature, known_pipelines, read_signature
 from videoapi_diffusers.source import Source
+from videoapi_diffusers.spec import describe, find_defaults, find_limits, find_unsupported, is_guided_twice
 
 DTYPES = {"fp16": "float16", "bf16": "bfloat16", "fp32": "float32"}
 
@@ -26,9 +35,9 @@ def load_model(spec: ModelSpec) -> Pipeline:
 
 
 def build_spec(config: ModelFile) -> ModelSpec:
-    """The spec of one model file, from the pipeline's class and the components' configurations.
+    """The spec of one model file, from the pipeline's signature and the components' configurations.
 
-    Raises ConfigurationError for a file that names no model, or a pipeline that this plugin does not know.
+    Raises ConfigurationError for a file that names no model, or a pipeline that cannot make a video.
     """
     name = config.get("parameters.model", str, "")
     if not name:
@@ -36,26 +45,54 @@ def build_spec(config: ModelFile) -> ModelSpec:
     source = Source(name)
     if Path(name).is_absolute() and not source.is_local:
         raise config.error("parameters.model", f"is not a folder: {name}")
+    signature = _find_signature(config, source)
+    configs = source.read_configs()
+    modes = find_modes(signature, configs)
+    classes = dict.fromkeys([signature.name, *modes.values()])
+    signatures = [each for each in map(read_signature, classes) if each is not None]
+    scales = find_family(signature.name).scales
+    multiple = math.lcm(*(find_size_multiple(each, configs, scales) for each in signatures))
+    return ModelSpec(
+        name=config.name,
+        description=describe(signature),
+        modes=frozenset(modes),
+        defaults=find_defaults(signature, configs, multiple),
+        size_multiple=multiple,
+        limits=find_limits(signature, configs),
+        frame_grid=find_family(signature.name).frame_grid or find_frame_grid(configs, scales),
+        unsupported=find_unsupported(signatures, configs),
+        params=find_params(signatures, without=() if is_guided_twice(configs) else ("true_cfg_scale",)),
+        settings={
+            "source": str(source.folder) if source.is_local else name,
+            "pipeline_class": signature.name,
+            "dtype": _find_dtype(config),
+            "modes": dict(modes),
+            "changes": read_changes(config),
+        },
+    )
+
+
+def _find_signature(config: ModelFile, source: Source) -> Signature:
+    """Of the class that the file or the folder names. Raises ConfigurationError when it cannot be served."""
     index = source.read_index()
     if source.is_local and index is None:
         raise config.error("parameters.model", "is a folder without a readable model_index.json")
-    pipeline_class = config.get("diffusers.pipeline_type", str, str((index or {}).get("_class_name", "")))
+    key = "diffusers.pipeline_type"
+    named = (index or {}).get("_class_name", "")
+    if isinstance(named, list):
+        raise config.error("parameters.model", "names a pipeline of its own code, which is not run")
+    pipeline_class = config.get(key, str, str(named))
     if not pipeline_class:
-        known = ", ".join(FAMILIES)
-        raise config.error("diffusers.pipeline_type", f"is needed until the model is downloaded; one of: {known}")
-    family = FAMILIES.get(pipeline_class)
-    if family is None:
-        raise config.error("diffusers.pipeline_type", f"'{pipeline_class}' is not one of: {', '.join(FAMILIES)}")
-    configs = source.read_configs()
-    path = str(source.folder) if source.is_local else name
-    return ModelSpec(
-        name=config.name,
-        modes=family.find_modes(configs),
-        defaults=family.defaults,
-        size_multiple=family.find_size_multiple(configs),
-        frame_grid=family.frame_grid,
-        settings={"source": path, "pipeline_class": pipeline_class, "dtype": _find_dtype(config)},
-    )
+        raise config.error(key, "is needed until the model is downloaded: the class in its model_index.json")
+    signature = read_signature(pipeline_class)
+    if signature is None:
+        near = difflib.get_close_matches(pipeline_class, known_pipelines(), n=1)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        raise config.error(key, f"is no pipeline of diffusers {version('diffusers')}: {pipeline_class}{hint}")
+    problem = find_problem(signature)
+    if problem:
+        raise config.error(key, f"cannot be served: {pipeline_class} {problem}")
+    return signature
 
 
 def _find_dtype(config: ModelFile) -> str | None:

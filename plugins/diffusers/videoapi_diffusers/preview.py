@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from videoapi_diffusers.frames import Frames
+
 # Of the mean square of what is known.
 RIDGE = 1e-4
 
@@ -30,13 +32,19 @@ class LatentPreview:
     def is_ready(self) -> bool:
         return self._map is not None
 
-    def learn(self, latents: torch.Tensor, frames: torch.Tensor) -> None:
-        """Fit to final latents (1, channels, time, height, width) and what was decoded from them: (frames, 3, height,
-        width) in [0, 1].
+    def learn(self, latents: torch.Tensor, frames: Frames) -> None:
+        """Fit to final latents (1, channels, time, height, width) and what was decoded from them.
+
+        Latents of another shape, packed into tokens for instance, have no previews.
         """
+        if latents.ndim != 5 or not torch.isfinite(latents).all():
+            return
         _, channels, times, height, width = latents.shape
-        every = (len(frames) - 1) // (times - 1) if times > 1 else 1
-        small = F.interpolate(frames[::every][:times].float().cpu(), size=(height, width), mode="area")
+        every = max(1, (len(frames) - 1) // (times - 1) if times > 1 else 1)
+        pictures = [frames[index].float().cpu() for index in range(0, len(frames), every)][:times]
+        if len(pictures) < times or not all(bool(torch.isfinite(picture).all()) for picture in pictures):
+            return
+        small = F.interpolate(torch.stack(pictures), size=(height, width), mode="area")
         known = _with_one(latents[0].permute(1, 2, 3, 0).reshape(-1, channels)).double()
         self._squares = self._squares + known.T @ known
         self._products = self._products + known.T @ small.permute(0, 2, 3, 1).reshape(-1, 3).double()

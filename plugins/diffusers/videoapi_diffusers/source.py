@@ -22,11 +22,12 @@ class Source:
         return self._read("model_index.json")
 
     def read_configs(self) -> dict[str, Mapping[str, Any]]:
-        """The `config.json` of every component that has one here."""
+        """The `config.json` of every component that has one here, and `model_index`."""
         if self.folder is None:
             return {}
-        names = [path.parent.name for path in self.folder.glob("*/config.json")]
-        return {name: config for name in names if (config := self._read(f"{name}/config.json")) is not None}
+        names = {path.parent.name: f"{path.parent.name}/config.json" for path in self.folder.glob("*/config.json")}
+        names["model_index"] = "model_index.json"
+        return {name: config for name, path in names.items() if (config := self._read(path)) is not None}
 
     def _read(self, name: str) -> Mapping[str, Any] | None:
         if self.folder is None:

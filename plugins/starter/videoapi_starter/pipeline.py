@@ -15,7 +15,6 @@ from PIL import Image
 
 from videoapi import Clip, GenerationRequest, Progress
 from videoapi_diffusers import load as load_diffusers
-from videoapi_diffusers.families import FAMILIES
 from videoapi_diffusers.pipeline import DiffusersPipeline
 from videoapi_starter.drawings import is_drawing
 from videoapi_starter.words import name_unknown, split_known
@@ -78,10 +77,7 @@ def build(pipeline: Any) -> StarterPipeline:
     """Both modes from one WanImageToVideoPipeline, whose weights they share."""
     components = {name: value for name, value in pipeline.components.items() if not name.startswith("image_")}
     components["transformer"] = text_only(components["transformer"])
-    return StarterPipeline(
-        DiffusersPipeline(WanPipeline(**components), FAMILIES["WanPipeline"]),
-        DiffusersPipeline(pipeline, FAMILIES["WanImageToVideoPipeline"]),
-    )
+    return StarterPipeline(DiffusersPipeline(WanPipeline(**components)), DiffusersPipeline(pipeline))
 
 
 def text_only(transformer: Any) -> Any:

@@ -1,11 +1,25 @@
-"""What each pipeline class of diffusers can do and how a request becomes its arguments.
+"""What is known about diffusers' pipelines beyond their signatures.
 
-A new family is a module here and its entries in FAMILIES.
+A pipeline that is not here works too when its arguments have the usual names.
 """
 
-from videoapi_diffusers.families import wan
-from videoapi_diffusers.families.family import Family
+from videoapi_diffusers.families import cogvideox, cosmos, hunyuan, ltx, others, skyreels, unet, wan
+from videoapi_diffusers.families.family import Family, Modes
 
-FAMILIES: dict[str, Family] = {family.pipeline_class: family for family in wan.FAMILIES}
+FAMILIES: dict[str, Family] = {
+    **wan.FAMILIES,
+    **skyreels.FAMILIES,
+    **hunyuan.FAMILIES,
+    **ltx.FAMILIES,
+    **cogvideox.FAMILIES,
+    **cosmos.FAMILIES,
+    **unet.FAMILIES,
+    **others.FAMILIES,
+}
 
-__all__ = ["FAMILIES", "Family"]
+__all__ = ["FAMILIES", "Family", "Modes", "find_family"]
+
+
+def find_family(pipeline_class: str) -> Family:
+    """What is known about the class, which may be nothing."""
+    return FAMILIES.get(pipeline_class, Family())

@@ -1,25 +1,65 @@
-"""The facts about one pipeline class."""
+"""What a pipeline's signature and its components' configurations do not say."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from videoapi import Defaults, FrameGrid, GenerationRequest, Mode
+from videoapi import FrameGrid, GenerationRequest, Mode
+from videoapi_diffusers.shape import Configs
 
-Configs = Mapping[str, Mapping[str, Any]]
-"""The components' own configurations by component name, as far as they are on this machine."""
+Modes = Mapping[Mode, str]
+"""The pipeline class for each mode that the weights allow."""
+
+
+def one_section(num_frames: int, arguments: Mapping[str, Any]) -> int:
+    return 1
+
+
+def no_extra_frames(config: Mapping[str, Any]) -> int:
+    return 0
+
+
+def no_limit(configs: Configs) -> int | None:
+    return None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Family:
-    """How one pipeline class of diffusers is used."""
+    """The facts about one pipeline class of diffusers; every one may be left out."""
 
-    pipeline_class: str
-    defaults: Defaults
-    frame_grid: FrameGrid
-    find_modes: Callable[[Configs], frozenset[Mode]]
-    find_size_multiple: Callable[[Configs], int]
-    make_arguments: Callable[[GenerationRequest], dict[str, Any]]
-    """The call's arguments beyond those that every video pipeline has."""
+    defaults: Mapping[str, float] = field(default_factory=dict)
+    """Of `videoapi.Defaults`, where the signature has none or another one than the model's authors."""
+    scales: tuple[int, int] = (8, 1)
+    """Pixels and frames of one latent until the autoencoder's configuration is here."""
+    frame_grid: FrameGrid | None = None
+    """Where it is not that of the autoencoder."""
+    min_frames: int = 1
+    """Fewer are made as these, and the rest is left away."""
+    min_clip: int = 1
+    """Frames of a clip; fewer are refused."""
+    find_max_frames: Callable[[Configs], int | None] = no_limit
+    """Where the weights have positions for so many frames and no more."""
+    count_extra_frames: Callable[[Mapping[str, Any]], int] = no_extra_frames
+    """How many more frames the pipeline must be asked for than it returns, from the denoiser's configuration."""
+    find_modes: Callable[[Configs], Modes] | None = None
+    """Where more than the signature decides: other pipelines for the same weights, or weights that cannot do all."""
+    make_inputs: Callable[[GenerationRequest], dict[str, Any]] | None = None
+    """The arguments for images and clips that do not have the usual names."""
+    clip: Literal["whole", "beginning"] = "whole"
+    """What a clip is: as long as the video, or what the video begins with."""
+    preset: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments for what the request leaves out, where the pipeline's own default does not work."""
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments that are always the same, to get what was asked for."""
+    packages: tuple[str, ...] = ()
+    """What diffusers imports for it and does not install itself."""
+    check: Callable[[GenerationRequest, Any], None] | None = None
+    """Raises InvalidRequest for what the loaded pipeline, its second argument, cannot make."""
+    needs_tiling: bool = False
+    """The autoencoder decodes in tiles only."""
+    count_sections: Callable[[int, Mapping[str, Any]], int] = one_section
+    """How often the steps are gone through for so many frames."""
+    refusal: str = ""
+    """Why the pipeline cannot be served; a sentence's end, after its name."""

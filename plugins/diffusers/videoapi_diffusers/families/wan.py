@@ -1,64 +1,111 @@
-"""Wan 2.1 and 2.2: text to video, image to video, first and last frame."""
+"""Wan 2.1 and 2.2, and what was made from them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from videoapi import Defaults, FrameGrid, GenerationRequest, Mode
-from videoapi_diffusers.families.family import Configs, Family
+from videoapi import GenerationRequest
+from videoapi_diffusers.families.family import Family, Modes
+from videoapi_diffusers.shape import Configs
 
-# diffusers' own defaults, pipelines/wan/pipeline_wan.py; 16 frames a second are what the models were trained on.
-DEFAULTS = Defaults(width=832, height=480, num_frames=81, fps=16, num_inference_steps=50, guidance_scale=5.0)
-FRAME_GRID = FrameGrid(step=4, offset=1)
-
-
-def find_text_modes(configs: Configs) -> frozenset[Mode]:
-    return frozenset({"text"})
+# 16 frames a second are what Wan was trained on; TI2V 5B was on 24, which its model file can say.
+DEFAULTS = {"fps": 16}
+SCALES = (8, 4)
 
 
-def find_image_modes(configs: Configs) -> frozenset[Mode]:
+def find_modes(configs: Configs) -> Modes:
+    """Of a `WanPipeline`: what goes through it as it is, and through its siblings where the weights are made for it.
+
+    The transformer of image to video has input channels for the frames that are given; TI2V 5B puts a first frame in
+    the place of the first latent instead.
+    """
+    modes: Modes = {"text": "WanPipeline"}
+    index = configs.get("model_index", {})
+    if index.get("expand_timesteps"):
+        return {**modes, "first_frame": "WanImageToVideoPipeline"}
+    if index.get("transformer_2", [None])[0]:
+        return modes
+    return {**modes, "clip": "WanVideoToVideoPipeline"} if "transformer" in configs else modes
+
+
+def find_image_modes(name: str, configs: Configs) -> Modes:
     """A last frame needs a transformer that was trained for it.
 
-    Those are the FLF2V ones, whose image embedding has positions for two images, and the ones without an image
-    encoder, which see both frames in their latents.
+    The FLF2V ones have positions for the embeddings of exactly two images. The ones without an image encoder see one
+    frame or both in their latents.
     """
-    transformer = configs.get("transformer")
-    if transformer is None:
-        return frozenset({"first_frame"})
-    takes_last = transformer.get("pos_embed_seq_len") is not None or transformer.get("image_dim") is None
-    return frozenset({"first_frame", "first_and_last_frame"} if takes_last else {"first_frame"})
+    transformer = configs.get("transformer") or configs.get("transformer_2")
+    if transformer is None or configs.get("model_index", {}).get("expand_timesteps"):
+        return {"first_frame": name}
+    if transformer.get("pos_embed_seq_len") is not None:
+        return {"first_and_last_frame": name}
+    modes: Modes = {"first_frame": name}
+    return {**modes, "first_and_last_frame": name} if transformer.get("image_dim") is None else modes
 
 
-def find_size_multiple(configs: Configs) -> int:
-    """Pixels a token, and 16 at least because the pipelines check for that."""
-    scale: int = configs.get("vae", {}).get("scale_factor_spatial", 8)
-    patch: int = configs.get("transformer", {}).get("patch_size", (1, 2, 2))[-1]
-    return max(16, scale * patch)
+def make_vace_inputs(request: GenerationRequest) -> dict[str, Any]:
+    """What is given is black in the mask, what is to be made is white over grey, as VACE was trained.
+
+    A clip controls the whole video (poses, depth, edges), and an image beside it is what it should look like.
+    """
+    from PIL import Image
+
+    if request.clip is not None:
+        reference = {"reference_images": [request.start_image]} if request.start_image else {}
+        return {
+            "video": list(request.clip) + [request.clip[-1]] * (request.num_frames - len(request.clip)),
+            **reference,
+        }
+    if request.start_image is None:
+        return {}
+    size = (request.width, request.height)
+    video = [Image.new("RGB", size, (128, 128, 128))] * request.num_frames
+    mask = [Image.new("L", size, 255)] * request.num_frames
+    for index, image in ((0, request.start_image), (-1, request.end_image)):
+        if image is not None:
+            video[index], mask[index] = image, Image.new("L", size, 0)
+    return {"video": video, "mask": mask}
 
 
-def make_text_arguments(request: GenerationRequest) -> dict[str, Any]:
-    return {}
+def make_beginning(request: GenerationRequest) -> dict[str, Any]:
+    """What the video begins with, an image or a clip: one frame and groups of four."""
+    given = [request.start_image] if request.start_image is not None else list(request.clip or ())
+    return {"video": given[: (len(given) - 1) // 4 * 4 + 1]} if given else {}
 
 
-def make_image_arguments(request: GenerationRequest) -> dict[str, Any]:
-    return {"image": request.start_image, "last_image": request.end_image}
+def find_prefix_modes(name: str) -> Callable[[Configs], Modes]:
+    return lambda configs: {"text": name, "first_frame": name, "clip": name}
 
 
-FAMILIES = (
-    Family(
-        pipeline_class="WanPipeline",
+IMAGE = "WanImageToVideoPipeline"
+VACE = "WanVACEPipeline"
+FAMILIES = {
+    "WanPipeline": Family(defaults=DEFAULTS, scales=SCALES, find_modes=find_modes),
+    IMAGE: Family(defaults=DEFAULTS, scales=SCALES, find_modes=partial(find_image_modes, IMAGE)),
+    "WanVideoToVideoPipeline": Family(defaults={**DEFAULTS, "num_frames": 81}, scales=SCALES),
+    VACE: Family(
         defaults=DEFAULTS,
-        frame_grid=FRAME_GRID,
-        find_modes=find_text_modes,
-        find_size_multiple=find_size_multiple,
-        make_arguments=make_text_arguments,
+        scales=SCALES,
+        find_modes=lambda configs: {"text": VACE, "first_frame": VACE, "first_and_last_frame": VACE, "clip": VACE},
+        make_inputs=make_vace_inputs,
     ),
-    Family(
-        pipeline_class="WanImageToVideoPipeline",
+    "WanAnimatePipeline": Family(refusal="needs a video of poses and one of a face beside the image"),
+    "LucyEditPipeline": Family(defaults={"fps": 24}, scales=(16, 4)),
+    "AnyFlowPipeline": Family(
         defaults=DEFAULTS,
-        frame_grid=FRAME_GRID,
-        find_modes=find_image_modes,
-        find_size_multiple=find_size_multiple,
-        make_arguments=make_image_arguments,
+        scales=SCALES,
+        make_inputs=make_beginning,
+        clip="beginning",
+        find_modes=find_prefix_modes("AnyFlowPipeline"),
     ),
-)
+    "AnyFlowFARPipeline": Family(
+        defaults=DEFAULTS,
+        scales=SCALES,
+        make_inputs=make_beginning,
+        clip="beginning",
+        find_modes=find_prefix_modes("AnyFlowFARPipeline"),
+    ),
+    "ChronoEditPipeline": Family(refusal="edits an image and makes no video that is meant to be watched"),
+}

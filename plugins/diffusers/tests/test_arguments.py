@@ -1,0 +1,140 @@
+"""From requests to the arguments of calls, and what does not go together, without torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from videoapi import InvalidRequest
+from videoapi_diffusers.arguments import make_arguments
+from videoapi_diffusers.inputs import find_modes, find_problem
+from videoapi_diffusers.params import find_params
+from videoapi_diffusers.signature import REQUIRED, Missing, Signature, known_pipelines, read_signature
+
+RED, BLUE = (Image.new("RGB", (48, 32), color) for color in ("red", "blue"))
+
+
+def signature(name: str) -> Signature:
+    found = read_signature(name)
+    assert found is not None
+    return found
+
+
+def unlisted(**parameters: Any) -> Signature:
+    return Signature(name="NewVideoPipeline", parameters=parameters)
+
+
+def test_a_signature_is_read_from_the_source() -> None:
+    wan = signature("WanImageToVideoPipeline")
+    assert wan.parameters["image"] is REQUIRED
+    assert (wan.parameters["num_frames"], wan.parameters["last_image"]) == (81, None)
+    assert {"transformer", "transformer_2", "expand_timesteps"} <= wan.components
+    assert wan.size_multiple == 16
+    template = signature("HunyuanVideoPipeline").parameters["prompt_template"]
+    assert template is Missing.COMPUTED
+    assert read_signature("NoSuchPipeline") is None
+
+
+def test_a_pipeline_that_nobody_listed_works_by_the_names_of_its_arguments(make_request: Any) -> None:
+    found = unlisted(prompt=REQUIRED, images=None, end_image=None, frames=8, frame_rate=24, max_guidance_scale=3.0)
+    assert find_problem(found) == ""
+    assert find_modes(found, {}).keys() == {"text", "first_frame", "first_and_last_frame"}
+    request = make_request(start_image=RED, end_image=BLUE, num_frames=9)
+    assert make_arguments(request, found, {}) == {
+        "prompt": "a b c",
+        "images": RED,
+        "end_image": BLUE,
+        "frames": 9,
+        "frame_rate": 8,
+        "max_guidance_scale": 4.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("parameters", "problem"),
+    [
+        ({"prompt": None, "height": 512}, "makes no video: its call takes no number of frames"),
+        (
+            {"prompt": None, "num_frames": 9, "camera": REQUIRED, "pose": REQUIRED},
+            "needs arguments that no request has: camera, pose",
+        ),
+    ],
+)
+def test_what_no_request_can_feed_is_refused_with_the_reason(parameters: Any, problem: str) -> None:
+    assert find_problem(unlisted(**parameters)) == problem
+
+
+@pytest.mark.parametrize(
+    ("parameters", "modes"),
+    [
+        ({"num_frames": 9}, {"text"}),
+        ({"num_frames": 9, "image": REQUIRED}, {"first_frame"}),
+        ({"num_frames": 9, "image": None}, {"text", "first_frame"}),
+        ({"video": None, "strength": 0.8}, {"clip"}),
+        ({"num_frames": 9, "video": None}, {"text", "clip"}),
+        ({"num_frames": 9, "image": REQUIRED, "last_image": None}, {"first_frame", "first_and_last_frame"}),
+    ],
+)
+def test_the_modes_are_in_the_signature(parameters: Any, modes: set[str]) -> None:
+    assert find_modes(unlisted(prompt=None, **parameters), {}).keys() == modes
+
+
+def test_every_video_pipeline_of_the_installed_diffusers_has_modes_or_a_reason() -> None:
+    for name in known_pipelines():
+        found = read_signature(name)
+        if found is not None and not find_problem(found):
+            assert find_modes(found, {}), name
+
+
+def test_an_empty_negative_prompt_is_left_to_the_pipeline(make_request: Any) -> None:
+    assert "negative_prompt" not in make_arguments(make_request(), signature("Kandinsky5T2VPipeline"), {})
+
+
+def test_a_negative_prompt_needs_guidance_of_its_own_where_the_scale_is_embedded(make_request: Any) -> None:
+    hunyuan = signature("HunyuanVideoPipeline")
+    with pytest.raises(InvalidRequest, match=r"unless params\.true_cfg_scale is more than 1") as error:
+        make_arguments(make_request(negative_prompt="d"), hunyuan, {"guidance_embeds": True})
+    assert error.value.field == "negative_prompt"
+    request = make_request(negative_prompt="d", params={"true_cfg_scale": 2.0})
+    both = make_arguments(request, hunyuan, {"guidance_embeds": True})
+    assert (both["guidance_scale"], both["true_cfg_scale"]) == (4.0, 2.0)
+    without = make_arguments(make_request(negative_prompt="d"), hunyuan, {"guidance_embeds": False})
+    assert ("guidance_scale" in without, without["true_cfg_scale"]) == (False, 4.0)
+
+
+def test_a_short_clip_is_held_at_its_last_frame_where_it_must_be_whole(make_request: Any) -> None:
+    request = make_request(clip=(RED, BLUE), num_frames=5)
+    assert make_arguments(request, signature("WanVideoToVideoPipeline"), {})["video"] == [RED, *[BLUE] * 4]
+    assert make_arguments(request, signature("CosmosVideoToWorldPipeline"), {})["video"] == [RED, BLUE]
+
+
+def test_a_clip_that_is_too_short_to_go_on_from_is_refused(make_request: Any) -> None:
+    with pytest.raises(InvalidRequest, match="a clip of at least 33 frames; this one has 2") as error:
+        make_arguments(make_request(clip=(RED, BLUE)), signature("HeliosPipeline"), {})
+    assert error.value.field == "input_reference"
+
+
+def test_a_clip_and_an_image_are_refused_where_only_one_has_a_place(make_request: Any) -> None:
+    with pytest.raises(InvalidRequest, match="a clip or a start image, not both"):
+        make_arguments(make_request(clip=(RED,), start_image=BLUE), signature("WanVideoToVideoPipeline"), {})
+
+
+def test_vace_gets_the_given_frames_black_in_the_mask(make_request: Any) -> None:
+    arguments = make_arguments(make_request(start_image=RED, end_image=BLUE), signature("WanVACEPipeline"), {})
+    assert [frame.getpixel((0, 0)) for frame in arguments["video"]] == [
+        (255, 0, 0),
+        *[(128, 128, 128)] * 3,
+        (0, 0, 255),
+    ]
+    assert [frame.getpixel((0, 0)) for frame in arguments["mask"]] == [0, 255, 255, 255, 0]
+
+
+def test_options_have_the_pipelines_own_defaults() -> None:
+    params = find_params([signature("WanPipeline"), signature("WanVideoToVideoPipeline")])
+    assert params["strength"] == {"type": "number", "minimum": 0, "maximum": 1, "default": 0.8}
+    assert "default" not in params["guidance_scale_2"]
+    assert find_params([signature("HunyuanVideoPipeline")], without=("true_cfg_scale",)).keys() == {
+        "max_sequence_length"
+    }

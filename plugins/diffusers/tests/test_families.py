@@ -1,0 +1,84 @@
+"""Every family, with a tiny instance of each: what its spec promises is what its pipeline makes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from plugins.diffusers.tests.table import SOUND, make_row, make_spec, read_rows
+from plugins.diffusers.tests.tiny import TINY, stand_in
+from videoapi import Cancelled, Mode
+from videoapi_diffusers import load
+
+# diffusers and torch warn about models of their own and about having no GPU.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def packages() -> None:
+    import torch
+
+    stand_in()
+    # Two that wait for each other are slower than one with networks as small as these.
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    made: dict[str, Path] = {}
+
+    def find(name: str) -> Path:
+        import torch
+
+        if name not in made:
+            made[name] = tmp_path_factory.mktemp(name)
+            torch.manual_seed(0)
+            TINY[name].build().save_pretrained(made[name])
+        return made[name]
+
+    return find
+
+
+def inputs_for(mode: Mode, width: int, height: int, num_frames: int) -> dict[str, Any]:
+    red, blue = (Image.new("RGB", (width, height), color) for color in ("red", "blue"))
+    return {
+        "text": {},
+        "first_frame": {"start_image": red},
+        "first_and_last_frame": {"start_image": red, "end_image": blue},
+        "clip": {"clip": [red] * 2 + [blue] * (num_frames - 2)},
+    }[mode]
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_a_family_makes_what_its_spec_says(name: str, folders: Any, make_request: Any, progress: Any) -> None:
+    tiny = TINY[name]
+    spec = make_spec(folders(name))
+    assert make_row(tiny, spec) in read_rows(), "python -m plugins.diffusers.tests.table writes the README's table anew"
+    assert (tiny.width % spec.size_multiple, tiny.height % spec.size_multiple) == (0, 0)
+    assert spec.frame_grid.next_up(tiny.num_frames) == tiny.num_frames
+    pipeline = load(**spec.settings)
+    shape = {"width": tiny.width, "height": tiny.height, "num_frames": tiny.num_frames}
+    params = {key: schema["default"] for key, schema in spec.params.items() if "default" in schema}
+    requests = [
+        make_request(**shape, params=params, num_inference_steps=2, **inputs_for(mode, *shape.values()))
+        for mode in sorted(spec.modes)
+    ]
+    for request in requests:
+        seen = progress()
+        clip = pipeline.generate(request, seen)
+        frames = np.stack(list(clip.frames))
+        assert (frames.shape, frames.dtype) == ((tiny.num_frames, tiny.height, tiny.width, 3), np.uint8)
+        assert seen.phases == ["encoding prompt", "denoising", "decoding"]
+        total = seen.steps[-1][1]
+        assert seen.steps == [(done, total) for done in range(1, total + 1)]
+        assert (clip.audio is not None) == (spec.settings["pipeline_class"] in SOUND)
+    with pytest.raises(Cancelled):
+        pipeline.generate(requests[-1], progress(cancel_at=1))
+
+
+def test_the_readme_has_a_row_for_every_family_and_no_other() -> None:
+    assert [row.split(" | ")[0].strip("| ") for row in read_rows()] == [tiny.title for tiny in TINY.values()]

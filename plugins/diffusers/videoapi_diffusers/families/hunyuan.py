@@ -1,0 +1,35 @@
+"""HunyuanVideo, its 1.5, and FramePack."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from videoapi_diffusers.families.family import Family
+
+DEFAULTS = {"fps": 24}
+SCALES = (8, 4)
+# The guider in the model's folder has its own scale; these are the ones of the model's authors.
+GUIDED = {"fps": 24, "guidance_scale": 6.0, "width": 832, "height": 480}
+
+
+def count_framepack_sections(num_frames: int, arguments: Mapping[str, Any]) -> int:
+    window = (int(arguments.get("latent_window_size", 9)) - 1) * 4 + 1
+    return max(1, -(-num_frames // window))
+
+
+def count_lost_frames(config: Mapping[str, Any]) -> int:
+    """The first release of image to video leaves away the first latent, which is the image."""
+    return 4 if config.get("image_condition_type") == "latent_concat" else 0
+
+
+FAMILIES = {
+    "HunyuanVideoPipeline": Family(defaults=DEFAULTS, scales=SCALES),
+    "HunyuanVideoImageToVideoPipeline": Family(defaults=DEFAULTS, scales=SCALES, count_extra_frames=count_lost_frames),
+    "HunyuanSkyreelsImageToVideoPipeline": Family(defaults=DEFAULTS, scales=SCALES),
+    "HunyuanVideoFramepackPipeline": Family(
+        defaults={"fps": 30}, scales=SCALES, count_sections=count_framepack_sections
+    ),
+    "HunyuanVideo15Pipeline": Family(defaults=GUIDED, scales=(16, 4)),
+    "HunyuanVideo15ImageToVideoPipeline": Family(defaults=GUIDED, scales=(16, 4)),
+}

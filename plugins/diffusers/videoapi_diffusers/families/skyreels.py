@@ -1,0 +1,38 @@
+"""SkyReels V2: Wan's networks, with diffusion forcing for videos of any length."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from videoapi_diffusers.families.family import Family, Modes
+from videoapi_diffusers.families.wan import find_image_modes
+from videoapi_diffusers.shape import Configs
+
+DEFAULTS = {"fps": 24}
+SCALES = (8, 4)
+FORCING = "SkyReelsV2DiffusionForcing"
+IMAGE = "SkyReelsV2ImageToVideoPipeline"
+# Frames of the part before that the next part of a long video sees: the authors' own choice for smooth joints.
+OVERLAP = {"overlap_history": 17}
+
+
+def find_forcing_modes(configs: Configs) -> Modes:
+    """The same weights do all: what is given is a prefix of the video without noise."""
+    return {
+        "text": f"{FORCING}Pipeline",
+        "first_frame": f"{FORCING}ImageToVideoPipeline",
+        "first_and_last_frame": f"{FORCING}ImageToVideoPipeline",
+    }
+
+
+FAMILIES = {
+    "SkyReelsV2Pipeline": Family(defaults=DEFAULTS, scales=SCALES),
+    IMAGE: Family(defaults=DEFAULTS, scales=SCALES, find_modes=partial(find_image_modes, IMAGE)),
+    **{
+        f"{FORCING}{kind}Pipeline": Family(
+            defaults=DEFAULTS, scales=SCALES, find_modes=find_forcing_modes, fixed=OVERLAP
+        )
+        for kind in ("", "ImageToVideo")
+    },
+    f"{FORCING}VideoToVideoPipeline": Family(refusal="puts the whole clip before a video of the asked length"),
+}
