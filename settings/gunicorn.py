@@ -19,7 +19,8 @@ timeout = 60
 graceful_timeout = int(VIDEOAPI["grace_seconds"]) + 5
 control_socket_disable = True
 accesslog = "-"
-access_log_format = '%(h)s "%(r)s" %(s)s %(M)s ms'
+# Without the query, where addresses of videos carry their signatures.
+access_log_format = '%(h)s "%(m)s %(U)s" %(s)s %(M)s ms'
 logconfig_dict = LOGGING
 
 

@@ -34,6 +34,8 @@ def test_a_server_that_nobody_could_use_does_not_start_and_says_what_to_do(close
     assert done.status == 200
     assert closed.get(done.json["data"][0]["url"]).status == 200
     assert closed.get(f"/video/{done.json['id']}").status == 401
+    assert "/generated-videos/" in closed.log
+    assert "token=" not in closed.log
 
 
 @pytest.mark.parametrize(("bind", "allowed"), [("127.0.0.1", True), ("0.0.0.0", False), ("192.0.2.1", False)])

@@ -51,7 +51,7 @@ def test_it_says_where_what_and_how_and_logs_web_and_worker_in_one_place(server:
     assert "starter = video-model" in server.log
     assert f"curl {server.url}/video" in server.log
     assert f" web     INFO    Listening at: {server.url}" in server.log
-    assert ' web     INFO    127.0.0.1 "POST /video HTTP/1.1" 200' in server.log
+    assert ' web     INFO    127.0.0.1 "POST /video" 200' in server.log
     assert " worker  INFO    generation" in server.log
 
 
