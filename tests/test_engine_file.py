@@ -167,8 +167,9 @@ def test_the_engines_file_is_gone_whatever_became_of_it(
     file.write_bytes(data)
     channel: Any = FakeChannel(is_cancelled=is_cancelled)
     if error is None:
-        timings = run_job(Engine(file), job(scratch), channel)
+        timings, is_file = run_job(Engine(file), job(scratch), channel)
         assert timings["encoding"] > 0
+        assert is_file
         verify(scratch / "video.mp4", FORMAT)
     else:
         with pytest.raises(error):
@@ -176,6 +177,22 @@ def test_the_engines_file_is_gone_whatever_became_of_it(
     assert {"kind": "phase", "phase": "encoding"} in channel.messages
     assert list(file.parent.iterdir()) == []
     assert {path.name for path in scratch.iterdir()} <= {"video.mp4", "video.jpg"}
+
+
+@pytest.mark.parametrize("expects_file", [True, False])
+def test_frames_and_files_are_both_taken_whatever_the_last_one_was(tmp_path: Path, expects_file: bool) -> None:
+    channel: Any = FakeChannel()
+    file = tmp_path / "made.mp4"
+    file.write_bytes(GOOD)
+    assert run_job(Engine(file), job(tmp_path), channel, expects_file=expects_file)[1]
+    (tmp_path / "video.mp4").unlink()
+
+    class Painter:
+        def generate(self, request: Any, progress: Any) -> Clip:
+            return Clip(frames=iter(greys(request.num_frames)))
+
+    assert not run_job(Painter(), job(tmp_path), channel, expects_file=expects_file)[1]
+    verify(tmp_path / "video.mp4", FORMAT)
 
 
 def test_an_engines_file_that_is_none_or_cannot_be_moved_says_so(tmp_path: Path) -> None:

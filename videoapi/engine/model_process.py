@@ -14,8 +14,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,8 +136,14 @@ class Reporter:
             raise Cancelled("Cancelled by the client.")
 
 
-def run_job(pipeline: Pipeline, job: dict[str, Any], channel: Channel) -> dict[str, float]:
-    """Generate and encode; returns the seconds that each phase took."""
+def run_job(
+    pipeline: Pipeline, job: dict[str, Any], channel: Channel, *, expects_file: bool = False
+) -> tuple[dict[str, float], bool]:
+    """Generate and encode; returns the seconds that each phase took, and whether the clip was a file.
+
+    ffmpeg is started before the frames are made, so that its start costs no time; `expects_file` says that it is
+    probably not needed.
+    """
     reporter = Reporter(channel, Path(job["output"]).with_name(PREVIEW))
     request = GenerationRequest(
         **job["request"],
@@ -146,19 +153,21 @@ def run_job(pipeline: Pipeline, job: dict[str, Any], channel: Channel) -> dict[s
     )
     output, video, keep_last = Path(job["output"]), VideoFormat(**job["video"]), request.end_image is not None
     executable = find_ffmpeg(job["ffmpeg"])
-    with Encoder(output, video, executable, job["metadata"]) as encoder:
+    with ExitStack() as stack:
+        start = partial(Encoder, output, video, executable, job["metadata"])
+        encoder = None if expects_file else stack.enter_context(start())
         clip = pipeline.generate(request, reporter)
         if clip.frames is not None:
             frames = trim(clip.frames, request.num_frames, video.num_frames, keep_last=keep_last)
             clip = replace(clip, frames=reporter.book("decoding", frames))
             reporter.phase("encoding")
-            encoder.encode(clip)
+            (encoder or stack.enter_context(start())).encode(clip)
     if clip.file is not None:
         with _take_over(clip.file, output.with_suffix(".engine.mp4")) as file:
             reporter.phase("encoding")
             adopt(file, output, video, executable, job["metadata"], keep_last=keep_last)
     reporter.close()
-    return reporter.timings
+    return reporter.timings, clip.file is not None
 
 
 @contextmanager
@@ -217,9 +226,10 @@ def main(descriptor: int, plugin: str, model: str, models_dir: Path, level: int)
         _send_error(channel, error)
         return
     channel.send(kind="ready")
+    makes_files = False
     while (job := channel.jobs.get()) is not None:
         try:
-            timings = run_job(pipeline, job, channel)
+            timings, makes_files = run_job(pipeline, job, channel, expects_file=makes_files)
         except Exception as error:
             _send_error(channel, error)
         else:
