@@ -91,9 +91,9 @@ def test_a_clip_of_65_frames_shows_one_motion_from_end_to_end(pipeline: Any) -> 
     assert (seen.shape, seen.color, seen.motion) == ("circle", "red", "right")
     red = (frames[..., 0].astype(int) - frames[..., 1]) > 80
     centers = [float(np.nonzero(mask)[1].mean()) for mask in red]
-    assert centers[-1] - centers[0] > 40
+    assert centers[-1] - centers[0] > 50
     # A loop, or a chain that starts again, would jump back; blends of neighbours would not move on in every part.
-    assert min(np.diff(centers)) > -6
+    assert min(np.diff(centers)) > -3
     quarters = np.diff(centers[::16])
     assert min(quarters) > 5
 

@@ -148,7 +148,8 @@ def test_it_follows_the_prompt(pipeline: Any) -> None:
     score = judge.score(clips, asked)
     assert score["color"] >= 0.9, score
     assert score["background"] >= 0.9, score
-    assert score["motion"] >= 0.75, score
+    assert score["motion"] >= 0.9, score
+    assert score["shape"] >= 0.8, score
 
 
 def test_a_start_image_is_the_first_frame(pipeline: Any) -> None:

@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 
 from videoapi_starter.training.networks import TEXT_LENGTH, TEXT_WIDTH, make_text_encoder, make_tokenizer
-from videoapi_starter.training.scenes import SHAPES, Scene, empty_caption, full_caption, short_caption
+from videoapi_starter.training.scenes import SHAPES, Scene, draw_scene, empty_caption, full_caption, short_caption
 
 WORDS = 24  # the longest training caption in tokens; unknown words take one a letter
 EMPTY_SHARE, SHORT_SHARE = 0.08, 0.12
+IGNORED_SHARE = 0.6  # of the pictures: whatever the prompt says, a given photograph stays what it is
 
 
 class CountedPadding:
@@ -62,6 +63,8 @@ class Texts:
 def draw_caption(scene: Scene | None, rng: random.Random) -> tuple[str, int]:
     """A caption, and the class of the shape that it states; -1 when it states none."""
     chance = rng.random()
+    if scene is None and chance < IGNORED_SHARE:
+        return full_caption(draw_scene(rng), rng)[0], -1
     if scene is None or chance < EMPTY_SHARE:
         return empty_caption(rng)[0], -1
     caption = short_caption if chance < EMPTY_SHARE + SHORT_SHARE else full_caption
