@@ -83,7 +83,11 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", type=Path, required=True, help="folder for the stages' results; the model is in weights"
     )
-    parser.add_argument("--processes", type=int, default=2, help="one a core; their gradients are averaged")
+    parser.add_argument(
+        "--processes",
+        type=int,
+        help="one a core, whose gradients are averaged: 2; one alone, which uses the GPU where there is one: 1",
+    )
     parser.add_argument("--text-steps", type=int, default=2500)
     parser.add_argument("--autoencoder-steps", type=int, default=3000)
     parser.add_argument("--clips", type=int, default=24000, help="clips to learn from, in all")
@@ -95,8 +99,15 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _choose_processes() -> int:
+    import torch
+
+    return 1 if torch.accelerator.is_available() else 2
+
+
 def main() -> None:
     args = make_parser().parse_args()
+    args.processes = args.processes or _choose_processes()
     args.out.mkdir(parents=True, exist_ok=True)
     for stage in plan(args):
         run(stage, args.processes)

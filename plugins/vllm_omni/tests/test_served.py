@@ -21,10 +21,9 @@ from plugins.vllm_omni.tests.test_pipeline import Progress, request
 from videoapi import Cancelled, ModelError
 from videoapi_vllm_omni import engine as client
 from videoapi_vllm_omni import served as module
-from videoapi_vllm_omni.guarded import GuardedProcess
 from videoapi_vllm_omni.loading import load
 from videoapi_vllm_omni.pipeline import EnginePipeline
-from videoapi_vllm_omni.served import ServedEngine, find_command, find_version
+from videoapi_vllm_omni.served import ServedEngine
 
 
 @pytest.fixture
@@ -234,21 +233,6 @@ def test_one_that_hangs_in_a_job_is_started_again_for_the_next(
     assert pipeline.generate(request(), Progress()).file is not None
 
 
-def test_its_log_has_progress_as_it_comes_and_not_our_own_requests(capfd: pytest.CaptureFixture[str]) -> None:
-    words = (
-        "\\rshards: 10%\\rshards: 20%",
-        "\\nValueError: no memory\\n",
-        'INFO: 127.0.0.1:5 - "GET /v1/videos/a HTTP/1.1" 200 OK\\n',
-        "leaked semaphore objects\\n",
-    )
-    process = GuardedProcess(["printf", "%b", "".join(words)], dict(os.environ))
-    assert process.wait() == "ended with status 0. Its last words: ValueError: no memory"
-    out = capfd.readouterr().out
-    assert "shards: 20%" in out
-    assert "leaked semaphore" in out
-    assert "GET" not in out
-
-
 def test_a_program_that_cannot_be_started_now_is_tried_again_later(
     folder: Path, start: Callable[..., EnginePipeline], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -290,19 +274,6 @@ def test_a_cancel_is_heard_while_the_engine_starts_again(folder: Path, start: Ca
     time.sleep(0.1)
     with pytest.raises(Cancelled):
         pipeline.generate(request(), Progress(cancel_at="loading"))
-
-
-def test_the_program_is_that_of_an_environment_or_any_command(folder: Path) -> None:
-    assert find_command(str(folder)) == [f"{folder}/bin/vllm-omni"]
-    assert find_command("env A=1 vllm-omni") == ["env", "A=1", "vllm-omni"]
-    with pytest.raises(ModelError, match=r"The vLLM-Omni that 'vllm_omni\.serve' of the model file names is not on"):
-        find_command(str(folder / "nothing"))
-
-
-def test_the_version_of_an_environment_is_known_without_starting_it(folder: Path) -> None:
-    assert find_version(str(folder)) == ""
-    (folder / "lib/python3.12/site-packages/vllm_omni-0.31.0.dist-info").mkdir(parents=True)
-    assert find_version(str(folder)) == "0.31.0"
 
 
 def test_a_program_that_cannot_be_run_is_named(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ BATCH = 16
 
 @torch.no_grad()
 def encode(autoencoder: AutoencoderKLWan, clip: torch.Tensor) -> torch.Tensor:
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        latents: torch.Tensor = autoencoder.encode(clip).latent_dist.mode().half()
+    with processes.halve_precision():
+        latents: torch.Tensor = autoencoder.encode(clip).latent_dist.mode().half().cpu()
     return latents
 
 
@@ -73,7 +73,7 @@ def main() -> None:
     args = parser.parse_args()
     rank = processes.join()
     rng = random.Random(args.seed + rank)
-    autoencoder = AutoencoderKLWan.from_pretrained(args.autoencoder).eval()
+    autoencoder = AutoencoderKLWan.from_pretrained(args.autoencoder).to(torch.get_default_device()).eval()
     pool: dict[tuple[int, int, int], dict[str, Any]] = {}
     sizes = {size: share for size, share in BUCKETS.items() if not args.frames or size[0] in args.frames}
     bar = processes.show_progress(

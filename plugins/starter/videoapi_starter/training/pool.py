@@ -68,7 +68,7 @@ class Pool:
     """
 
     def __init__(self, paths: list[str], scale: tuple[torch.Tensor, torch.Tensor] | None = None) -> None:
-        files = [torch.load(path) for path in paths]
+        files = [torch.load(path, map_location=torch.get_default_device()) for path in paths]
         if scale is None:
             latents = [part["latents"].transpose(0, 1).flatten(1) for file in files for part in file.values()]
             everything = torch.cat(latents, 1).float()

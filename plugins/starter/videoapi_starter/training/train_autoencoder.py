@@ -89,7 +89,7 @@ def main() -> None:
     trainer = Trainer(autoencoder, kernels, lr=args.lr)
     checkpoint, done = f"{args.out}.pt", 0
     if Path(checkpoint).exists():
-        state = torch.load(checkpoint)
+        state = torch.load(checkpoint, map_location=torch.get_default_device())
         autoencoder.load_state_dict(state["autoencoder"])
         trainer.load_state_dict(state["trainer"])
         done = trainer.steps
@@ -99,7 +99,7 @@ def main() -> None:
     bar = processes.show_progress("autoencoder", args.steps, done)
     for step in range(done, args.steps):
         clip = draw_clip(rng)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with processes.halve_precision():
             posterior = autoencoder.encode(clip).latent_dist
             mean, logvar = posterior.mean.float(), posterior.logvar.float()
             latents = mean + torch.exp(0.5 * logvar) * torch.randn_like(mean)

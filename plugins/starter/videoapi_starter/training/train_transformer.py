@@ -95,7 +95,7 @@ def train(args: argparse.Namespace) -> None:
     trainer = Trainer(transformer, matrices, lr=args.lr)
     seen, scale = 0, None
     if Path(args.out).exists():
-        state = torch.load(args.out)
+        state = torch.load(args.out, map_location=torch.get_default_device())
         transformer.load_state_dict(state["transformer"])
         trainer.load_state_dict(state["trainer"])
         seen, scale = state["seen"], (state["mean"], state["std"])
