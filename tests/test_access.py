@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from http.server import BaseHTTPRequestHandler
+from typing import Any, ClassVar
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -15,6 +16,8 @@ from django.test import Client
 from django.utils import timezone
 
 from tests import generations
+from tests.hosts import serve
+from videoapi.engine.submit import Idempotency
 from videoapi.models import APIKey, Generation, State, issue_key
 
 GOOD = {"model": "faulty-good", "prompt": "anything"}
@@ -33,7 +36,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 @pytest.fixture(autouse=True)
 def strict(configure: Callable[..., Any]) -> Any:
     generations.add_worker()
-    return configure(allow_anonymous=False)
+    return configure(anonymous="no")
 
 
 @pytest.mark.parametrize("path", [*READS, "/video/{pk}/preview"])
@@ -108,7 +111,7 @@ def test_what_belongs_to_another_key_does_not_exist(client: Client) -> None:
 
 
 def test_an_operators_key_sees_and_cancels_everybodys(client: Client) -> None:
-    _, key = issue_key("chief", may_operate=True)
+    _, key = issue_key("chief", may_operate=True, may_read=False, may_generate=False)
     row = generations.make(api_key=issue_key("ann")[0])
     assert client.get(f"/video/{row.pk}", headers={"x-api-key": key}).status_code == 200
     assert client.post("/models/faulty-good/load", headers={"x-api-key": key}).status_code == 202
@@ -139,16 +142,56 @@ def test_what_a_key_may_not_do_is_a_403_that_names_it(client: Client, scope: str
 
 
 def test_a_key_is_limited_in_requests_a_minute(client: Client) -> None:
-    row, key = issue_key("ann", requests_per_minute=2)
+    row, key = issue_key("ann", videos_per_minute=2)
     old = generations.make(api_key=row)
     Generation.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(seconds=61))
     statuses = [post(client, key).status_code for _ in range(2)]
     assert statuses == [202, 202]
     answer = post(client, key)
     assert (answer.status_code, answer.json()["error"]["code"]) == (429, "too_many_requests")
-    assert answer.json()["error"]["message"] == "This API key may make 2 requests a minute."
+    assert answer.json()["error"]["message"] == "This API key may make 2 videos a minute."
     assert 50 <= int(answer.headers["Retry-After"]) <= 60
     assert post(client, issue_key("bob")[1]).status_code == 202
+
+
+def test_a_key_that_has_had_enough_makes_no_connection_for_its_image(client: Client) -> None:
+    row, key = issue_key("ann", videos_per_minute=1)
+    generations.make(api_key=row)
+    with serve(Untouched) as url:
+        answer = post(client, key, start_image=f"{url}/a.png")
+    assert answer.status_code == 429
+    assert not Untouched.paths
+
+
+def test_at_a_keys_limit_the_same_request_again_is_still_the_first_one(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = issue_key("ann", videos_per_minute=1)[1]
+    first = post(client, key, Idempotency_Key="a").json()["id"]
+    # As if both had looked for it before either was there.
+    find, looks = Idempotency.find, iter([False])
+    monkeypatch.setattr(Idempotency, "find", lambda self: find(self) if next(looks, True) else None)
+    monkeypatch.setattr("videoapi.api.video.check_rate", lambda key: None)
+    assert post(client, key, Idempotency_Key="a").json()["id"] == first
+
+
+def test_without_keys_only_requests_from_this_machine_are_served(client: Client, configure: Callable[..., Any]) -> None:
+    configure(anonymous="local")
+    assert client.get("/video").status_code == 200
+    assert client.get("/video", REMOTE_ADDR="192.0.2.7").status_code == 401
+    assert client.get("/video", headers={"X-Forwarded-For": "192.0.2.7"}).status_code == 401
+    configure(anonymous="all")
+    assert client.get("/video", REMOTE_ADDR="192.0.2.7").status_code == 200
+
+
+def test_a_client_whose_only_key_has_been_revoked_is_not_taken_for_nobody(
+    client: Client, configure: Callable[..., Any]
+) -> None:
+    configure(anonymous="all")
+    _, key = issue_key("ann", revoked=True)
+    assert client.get("/video", headers={"x-api-key": key}).status_code == 401
+    APIKey.objects.all().delete()
+    assert client.get("/video", headers={"x-api-key": key}).status_code == 200
 
 
 def test_a_key_is_limited_in_what_waits(client: Client) -> None:
@@ -193,7 +236,11 @@ def test_the_address_of_a_keys_video_works_for_a_while_without_the_key(
     assert client.get(url).getvalue() == b"mp4"
     assert client.get(url.replace(str(done.pk), str(other.pk))).status_code == 401
     assert client.get(url[:-1]).status_code == 401
-    configure(allow_anonymous=False, url_seconds=-1)
+    assert client.get(url, headers={"x-api-key": "an old one"}).getvalue() == b"mp4"
+    APIKey.objects.update(revoked=True)
+    assert client.get(url).status_code == 404
+    APIKey.objects.update(revoked=False)
+    configure(anonymous="no", url_seconds=-1)
     assert client.get(url).status_code == 401
 
 
@@ -204,7 +251,8 @@ def test_staff_see_everything_in_the_admin_by_their_session(client: Client) -> N
     assert client.get(f"/video/{row.pk}").status_code == 403
     user.user_permissions.add(Permission.objects.get(codename="view_generation"))
     assert client.get(f"/video/{row.pk}").status_code == 200
-    assert client.delete(f"/video/{row.pk}").status_code == 403
+    refusal = client.delete(f"/video/{row.pk}")
+    assert refusal.json()["error"]["message"] == "This login may not generate; the operator can allow it in the admin."
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(User.objects.create_superuser("root"))
     assert strict.delete(f"/video/{row.pk}").status_code == 403
@@ -215,9 +263,11 @@ def test_a_key_is_made_in_the_admin_and_shown_once(admin_client: Client, client:
         "name": "ann",
         "may_generate": "on",
         "may_read": "on",
-        **dict.fromkeys(("requests_per_minute", "max_queued", "pixel_frames_per_day"), "0"),
+        **dict.fromkeys(("videos_per_minute", "max_queued", "pixel_frames_per_day"), "0"),
     }
-    page = admin_client.post("/admin/videoapi/apikey/add/", form, follow=True).content.decode()
+    answer = admin_client.post("/admin/videoapi/apikey/add/", form)
+    assert "no-store" in answer.headers["Cache-Control"]
+    page = answer.content.decode()
     (key,) = re.findall(r"va-[\w-]{43}", page)
     assert Client().get("/video", headers={"x-api-key": key}).status_code == 200
     assert key not in admin_client.get(f"/admin/videoapi/apikey/{APIKey.objects.get().pk}/change/").content.decode()
@@ -227,15 +277,29 @@ def test_a_key_is_made_on_the_command_line(client: Client, capsys: pytest.Captur
     call_command("createkey", "ann", "--days", "1", "--per-minute", "3", "--no-read")
     key = capsys.readouterr().out.strip()
     row = APIKey.objects.get(name="ann")
-    assert (row.requests_per_minute, row.may_read, row.may_generate, row.may_operate) == (3, False, True, False)
+    assert (row.videos_per_minute, row.may_read, row.may_generate, row.may_operate) == (3, False, True, False)
     assert row.expires_at is not None
     assert APIKey.objects.find(key) == row
-    with pytest.raises(CommandError, match="There is a key of the name 'ann' already"):
+    with pytest.raises(CommandError, match="name: There is a key of that name already"):
         call_command("createkey", "ann")
+    for options in (["bob", "--days", "nan"], ["bob", "--days", "0"], ["bob", "--per-minute", "-1"], ["b" * 101], [""]):
+        with pytest.raises(CommandError):
+            call_command("createkey", *options)
+    assert APIKey.objects.count() == 1
 
 
-def post(client: Client, key: str, num_frames: int = 5, **headers: str) -> Any:
-    body = {**GOOD, "num_frames": num_frames}
+class Untouched(BaseHTTPRequestHandler):
+    """Keeps what it is asked for."""
+
+    paths: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.paths.append(self.path)
+        self.send_error(500)
+
+
+def post(client: Client, key: str, num_frames: int = 5, start_image: str | None = None, **headers: str) -> Any:
+    body = {**GOOD, "num_frames": num_frames, **({"start_image": start_image} if start_image else {})}
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     headers = {"x-api-key": key, "Prefer": "respond-async", **named}
     return client.post("/video", body, content_type="application/json", headers=headers)

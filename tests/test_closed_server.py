@@ -38,15 +38,20 @@ def test_a_server_that_nobody_could_use_does_not_start_and_says_what_to_do(close
     assert "token=" not in closed.log
 
 
-@pytest.mark.parametrize(("bind", "allowed"), [("127.0.0.1", True), ("0.0.0.0", False), ("192.0.2.1", False)])
-def test_without_keys_only_this_machine_is_served(tmp_path: Path, bind: str, allowed: bool) -> None:
-    server = Server(tmp_path, BIND=bind)
+@pytest.mark.parametrize(("bind", "allowed"), [("127.0.0.1", "local"), ("0.0.0.0", "no"), ("192.0.2.1", "no")])
+def test_without_keys_only_this_machine_is_served(tmp_path: Path, bind: str, allowed: str) -> None:
+    server = Server(tmp_path, BIND=bind, SECRET_KEY="of the operator's")
     out = server.manage(
-        "shell", "--no-imports", "-c", "from videoapi.conf import get_conf; print(get_conf().allow_anonymous)"
+        "shell", "--no-imports", "-c", "from videoapi.conf import get_conf; print(get_conf().anonymous)"
     )
-    assert str(allowed) in out.splitlines()
+    assert allowed in out.splitlines()
 
 
 def test_where_no_key_is_needed_and_none_exists_any_is_taken(faulty_server: Server) -> None:
     """OpenAI's clients always send one."""
     assert faulty_server.post(GOOD, Authorization="Bearer unused").status == 200
+
+
+def test_a_server_that_others_reach_wants_a_secret_of_its_own(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="Set the SECRET_KEY environment variable"):
+        Server(tmp_path, BIND="0.0.0.0").manage("check")

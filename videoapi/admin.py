@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.messages import WARNING
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -194,8 +194,13 @@ class APIKeyAdmin(admin.ModelAdmin[APIKey]):
 
     def save_model(self, request: HttpRequest, obj: APIKey, form: Any, change: bool) -> None:
         if not change:
-            self.message_user(request, f"The key of {obj.name} is {obj.renew()} and will not be shown again.", WARNING)
+            obj.key = obj.renew()
         super().save_model(request, obj, form, change)
+
+    def response_add(self, request: HttpRequest, obj: APIKey, post_url_continue: str | None = None) -> HttpResponse:
+        """The page that shows the key; a message would keep it in a cookie or in the database."""
+        context = {**self.admin_site.each_context(request), "title": f"The key of {obj.name}", "row": obj}
+        return TemplateResponse(request, "admin/api_key_made.html", context)
 
 
 def _table(values: dict[str, Any]) -> SafeString:

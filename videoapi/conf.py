@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from django.conf import settings
 
@@ -23,8 +24,8 @@ class Conf:
     port: int = 8080
     ffmpeg: str = ""
     """The ffmpeg to run; empty for the one that imageio-ffmpeg brings."""
-    allow_anonymous: bool = False
-    """Whoever reaches the server may use it without a key."""
+    anonymous: Literal["no", "local", "all"] = "no"
+    """Who needs no API key: nobody, whoever asks from this machine itself, or whoever reaches the server."""
     url_seconds: float = 24 * 3600.0
     """How long the address of a video, in the answer to a key's request, works without the key."""
     public_url: str = ""

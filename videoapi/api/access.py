@@ -27,6 +27,9 @@ Scope = Literal["generate", "read", "operate"]
 # Who has no key may do, where the operator lets them.
 ANONYMOUS: frozenset[Scope] = frozenset({"generate", "read"})
 READ: frozenset[Scope] = frozenset({"read"})
+LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
+# A proxy on this machine speaks for others.
+FORWARDED = {"HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP"}
 EVERYTHING: frozenset[Scope] = frozenset({"generate", "read", "operate"})
 
 
@@ -55,12 +58,21 @@ def find_caller(request: Request) -> Caller:
     if request.user.is_staff and request.user.has_perm("videoapi.view_generation"):
         may_change = request.user.has_perm("videoapi.change_generation")
         return Caller(name=f"user {request.user.pk}", scopes=EVERYTHING if may_change else READ, sees_all=True)
-    scopes = ANONYMOUS if get_conf().allow_anonymous else frozenset()
+    scopes = ANONYMOUS if _needs_no_key(request) else frozenset()
     return Caller(name=(BaseThrottle().get_ident(request) or "")[:100], scopes=scopes)
 
 
+def _needs_no_key(request: Request) -> bool:
+    """By where the request comes from, for a setting does not know on what the server really listens."""
+    anonymous = get_conf().anonymous
+    is_local = request.META.get("REMOTE_ADDR") in LOOPBACK and not FORWARDED & request.META.keys()
+    return anonymous == "all" or (anonymous == "local" and is_local)
+
+
 def _scopes_of(key: APIKey) -> frozenset[Scope]:
-    may: dict[Scope, bool] = {"generate": key.may_generate, "read": key.may_read, "operate": key.may_operate}
+    if key.may_operate:
+        return EVERYTHING
+    may: dict[Scope, bool] = {"generate": key.may_generate, "read": key.may_read}
     return frozenset(scope for scope, allowed in may.items() if allowed)
 
 
@@ -73,7 +85,7 @@ class KeyAuthentication(BaseAuthentication):
             return None
         if row := APIKey.objects.find(key):
             return AnonymousUser(), row
-        if get_conf().allow_anonymous and not APIKey.objects.usable().exists():
+        if _needs_no_key(request) and not APIKey.objects.exists():
             # OpenAI's clients always send one, also to a server that has none.
             return None
         raise AuthenticationFailed("This API key is not valid here; it may have expired or been revoked.")
@@ -86,7 +98,8 @@ class _May(BasePermission):
     scope: Scope
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        self.message = f"This API key may not {self.scope}; the operator can allow it in the admin."
+        who = "This API key" if isinstance(request.auth, APIKey) else "This login"
+        self.message = f"{who} may not {self.scope}; the operator can allow it in the admin."
         return self.scope in find_caller(request).scopes
 
 
@@ -117,7 +130,7 @@ def is_signed(name: str, token: str) -> bool:
 
 def require_keys(conf: Conf) -> None:
     """Raises ImproperlyConfigured for a server that nobody could use, rather than one that everybody can."""
-    if not conf.allow_anonymous and not APIKey.objects.usable().exists():
+    if conf.anonymous == "no" and not APIKey.objects.exists():
         raise ImproperlyConfigured(
             f"There are no API keys for the server on {conf.address}. Make one with 'manage.py createkey NAME', or let "
             "everybody in who reaches it with VIDEOAPI_ALLOW_ANONYMOUS=1."

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from django.db import Error as DatabaseFailure
-from rest_framework.authentication import BasicAuthentication
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from videoapi.api.access import KeyAuthentication, MayOperate
+from videoapi.api.access import MayOperate
 from videoapi.conf import get_conf
 from videoapi.engine.availability import find_unavailable
 from videoapi.engine.orders import Action, order
@@ -16,9 +15,8 @@ from videoapi.engine.registry import get_catalog
 
 
 class ModelOrderView(APIView):
-    """Loads or unloads a model, for operators: keys that may, and staff of the admin by HTTP basic authentication."""
+    """Loads or unloads a model, for operators."""
 
-    authentication_classes = (KeyAuthentication, BasicAuthentication)
     permission_classes = (MayOperate,)
     action: Action = "load"
 

@@ -21,6 +21,7 @@ def serve_file(request: HttpRequest, file: File[bytes], content_type: str, etag:
     """The file, the part of it that `Range` asks for, 304 or 416. Takes over the open file."""
     size, etag = file.size, quote_etag(etag)
     headers = {"ETag": etag, "Accept-Ranges": "bytes", "Cache-Control": "private, max-age=3600"}
+    headers["Vary"] = "Authorization, x-api-key, Cookie"
     unchanged = get_conditional_response(request, etag=etag)
     if unchanged is not None:
         file.close()

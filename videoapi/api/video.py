@@ -14,6 +14,7 @@ from videoapi.api.headers import has_hung_up, prefers_async, read_idempotency
 from videoapi.api.listing import list_generations
 from videoapi.conf import Conf, get_conf
 from videoapi.engine.cancel import cancel
+from videoapi.engine.limits import check_rate
 from videoapi.engine.submit import submit
 from videoapi.engine.wait import Outcome, waiter
 from videoapi.models import Generation, State
@@ -47,6 +48,8 @@ def _submit(request: Request, serializer: VideoRequestSerializer) -> Generation:
     idempotency = read_idempotency(request, caller)
     if idempotency and (known := idempotency.find()):
         return known
+    if caller.key is not None:
+        check_rate(caller.key)
     order = serializer.resolve()
     return submit(
         order.model,

@@ -11,7 +11,7 @@ from videoapi.conf import get_conf
 from videoapi.engine.admission import admit
 from videoapi.engine.storage import delete_inputs, store_clip, store_image
 from videoapi.engine.tasks import deliver
-from videoapi.exceptions import IdempotencyConflict
+from videoapi.exceptions import IdempotencyConflict, Refused
 from videoapi.models import APIKey, Generation
 from videoapi.types import GenerationRequest
 
@@ -93,8 +93,8 @@ def submit(
             deliver(generation.model)
     except BaseException as error:
         delete_inputs(generation)
-        # The same request at the same time: the other one was first.
-        if isinstance(error, IntegrityError) and idempotency and (first := idempotency.find()):
+        # The same request at the same time: the other one was first, and is what fills the queue or the limit.
+        if isinstance(error, IntegrityError | Refused) and idempotency and (first := idempotency.find()):
             return first
         raise
     return generation

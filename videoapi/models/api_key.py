@@ -29,15 +29,20 @@ class APIKeyQuerySet(models.QuerySet["APIKey"]):
 class APIKey(models.Model):
     """What one client may do, and how much of it. Rows are revoked, not deleted: generations belong to them."""
 
-    name = models.CharField(max_length=100, unique=True, help_text="Whose it is.")
+    name = models.CharField(
+        max_length=100,
+        unique=True,
+        help_text="Whose it is.",
+        error_messages={"unique": "There is a key of that name already."},
+    )
     beginning = models.CharField(max_length=SHOWN, editable=False)
     digest = models.CharField(max_length=64, unique=True, editable=False)
     may_generate = models.BooleanField(default=True, help_text="Make videos, and cancel its own.")
     may_read = models.BooleanField(default=True, help_text="See the models, and its own generations and their files.")
     may_operate = models.BooleanField(
-        default=False, help_text="See and cancel everybody's generations, and load and unload models."
+        default=False, help_text="Everything: everybody's generations too, and loading and unloading models."
     )
-    requests_per_minute = models.PositiveIntegerField(default=0, help_text="0: no limit.")
+    videos_per_minute = models.PositiveIntegerField(default=0, help_text="0: no limit.")
     max_queued = models.PositiveIntegerField(default=0, help_text="Generations that may wait. 0: the server's limit.")
     pixel_frames_per_day = models.PositiveBigIntegerField(
         default=0,
@@ -46,6 +51,9 @@ class APIKey(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked = models.BooleanField(default=False)
+
+    key = ""
+    """The key itself, only in the process that has just made it."""
 
     objects: ClassVar[models.Manager[APIKey]] = APIKeyQuerySet.as_manager()
 
@@ -64,9 +72,10 @@ class APIKey(models.Model):
 
 
 def issue_key(name: str, **values: Any) -> tuple[APIKey, str]:
-    """A new row and its key."""
+    """A new row and its key. Raises ValidationError."""
     row = APIKey(name=name, **values)
     key = row.renew()
+    row.full_clean()
     row.save(force_insert=True)
     return row, key
 

@@ -78,12 +78,13 @@ class Command(BaseCommand):
         url = f"http://{conf.address}"
         names = [" = ".join((entry.spec.name, *entry.spec.aliases)) for entry in get_catalog()]
         model = next(iter(get_catalog())).spec.name if names else "MODEL"
+        key = " -H 'Authorization: Bearer KEY'" if conf.anonymous == "no" else ""
         body = f'{{"model": "{model}", "prompt": "a red circle moving left to right on a white background"}}'
         self.stdout.write(
             f"\n  videoapi serves {url}\n"
             f"  models: {', '.join(names) or 'none; see manage.py plugins'}\n"
             f"  stop with Ctrl-C. Try:\n\n"
-            f"  curl {url}/video -H 'Content-Type: application/json' \\\n    -d '{body}'\n"
+            f"  curl {url}/video{key} -H 'Content-Type: application/json' \\\n    -d '{body}'\n"
         )
         self.stdout.flush()
 
