@@ -1,7 +1,7 @@
 """What `vllm-omni serve` is to its caller: a program that takes its time, starts processes and answers over HTTP.
 
 The folder in FAKE_FOLDER says how it behaves: a file `fails` ends it with that text, one named `stuck` makes it deaf to
-SIGTERM; what it was started with is written there.
+SIGTERM, while there is one named `slow` no job gets done; what it was started with is written there.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def main() -> None:
     video = Path(folder / "video.mp4")
     engine = FakeEngine(video.read_bytes() if video.exists() else b"an mp4", int(words[words.index("--port") + 1]))
     engine.api_key = os.environ["VLLM_API_KEY"]
-    engine.looks_until_done = 10_000 if (folder / "slow").exists() else 2
     engine.served = words[words.index("--served-model-name") + 1]
+    engine.looks_until_done = 10_000
     started = {
         "pid": os.getpid(),
         "child": child.pid,
@@ -57,7 +57,8 @@ def main() -> None:
     (folder / "started.new").write_text(json.dumps(started))
     (folder / "started.new").replace(folder / "started.json")
     while True:
-        time.sleep(1)
+        engine.looks_until_done = 10_000 if (folder / "slow").exists() else 2
+        time.sleep(0.02)
 
 
 if __name__ == "__main__":
