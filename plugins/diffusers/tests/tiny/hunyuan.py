@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from plugins.diffusers.tests.tiny.parts import (
-    VOCABULARY,
+    LANGUAGE,
     WIDTH,
     make_clip_text,
     make_flow_scheduler,
@@ -55,12 +55,7 @@ def make_llava() -> Any:
     from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
     text = LlamaConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=WIDTH,
-        intermediate_size=16,
-        num_hidden_layers=3,
-        num_attention_heads=2,
-        num_key_value_heads=2,
+        **LANGUAGE,
         pad_token_id=0,
         max_position_embeddings=2048,
     )
@@ -134,12 +129,7 @@ def make_components_15(task: str) -> dict[str, Any]:
     from transformers import Qwen2_5_VLTextConfig, Qwen2_5_VLTextModel
 
     text = Qwen2_5_VLTextConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=WIDTH,
-        intermediate_size=16,
-        num_hidden_layers=3,
-        num_attention_heads=2,
-        num_key_value_heads=2,
+        **LANGUAGE,
         rope_parameters={"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 1_000_000.0},
     )
     return {

@@ -11,6 +11,15 @@ TEMPLATE = (
 )
 VOCABULARY = 32
 WIDTH = 16
+LANGUAGE: dict[str, Any] = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": WIDTH,
+    "intermediate_size": 16,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+}
+"""The configuration of every language model that reads prompts."""
 
 
 def make_tokenizer(max_length: int = 512, **special: str) -> Any:
@@ -108,12 +117,7 @@ def make_llama() -> Any:
 
     return LlamaModel(
         LlamaConfig(
-            vocab_size=VOCABULARY,
-            hidden_size=WIDTH,
-            intermediate_size=16,
-            num_hidden_layers=3,
-            num_attention_heads=2,
-            num_key_value_heads=2,
+            **LANGUAGE,
             pad_token_id=0,
         )
     )

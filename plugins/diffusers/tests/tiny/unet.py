@@ -14,12 +14,32 @@ from plugins.diffusers.tests.tiny.parts import (
 )
 
 CHANNELS = (8, 8)
+UNET_3D: dict[str, Any] = {
+    "block_out_channels": CHANNELS,
+    "layers_per_block": 1,
+    "sample_size": 8,
+    "down_block_types": ("CrossAttnDownBlock3D", "DownBlock3D"),
+    "up_block_types": ("UpBlock3D", "CrossAttnUpBlock3D"),
+    "cross_attention_dim": WIDTH,
+    "attention_head_dim": 4,
+    "norm_num_groups": 2,
+}
 
 
 def make_ddim() -> Any:
     from diffusers import DDIMScheduler
 
     return DDIMScheduler(beta_schedule="linear", clip_sample=False)
+
+
+def make_text_components() -> dict[str, Any]:
+    """What all models of this kind have that follow a prompt."""
+    return {
+        "scheduler": make_ddim(),
+        "vae": make_image_vae(),
+        "text_encoder": make_clip_text(),
+        "tokenizer": make_tokenizer(77),
+    }
 
 
 def make_motion_components() -> dict[str, Any]:
@@ -42,12 +62,9 @@ def make_motion_components() -> dict[str, Any]:
         motion_num_attention_heads=2,
     )
     return {
+        **make_text_components(),
         "unet": unet,
-        "scheduler": make_ddim(),
-        "vae": make_image_vae(),
         "motion_adapter": adapter,
-        "text_encoder": make_clip_text(),
-        "tokenizer": make_tokenizer(77),
     }
 
 
@@ -113,20 +130,8 @@ def modelscope() -> Any:
     from diffusers import TextToVideoSDPipeline, UNet3DConditionModel
 
     return TextToVideoSDPipeline(
-        unet=UNet3DConditionModel(
-            block_out_channels=CHANNELS,
-            layers_per_block=1,
-            sample_size=8,
-            down_block_types=("CrossAttnDownBlock3D", "DownBlock3D"),
-            up_block_types=("UpBlock3D", "CrossAttnUpBlock3D"),
-            cross_attention_dim=WIDTH,
-            attention_head_dim=4,
-            norm_num_groups=2,
-        ),
-        scheduler=make_ddim(),
-        vae=make_image_vae(),
-        text_encoder=make_clip_text(),
-        tokenizer=make_tokenizer(77),
+        unet=UNet3DConditionModel(**UNET_3D),
+        **make_text_components(),
     )
 
 
@@ -135,20 +140,8 @@ def i2vgen_xl() -> Any:
     from diffusers.models import I2VGenXLUNet
 
     return I2VGenXLPipeline(
-        unet=I2VGenXLUNet(
-            block_out_channels=CHANNELS,
-            layers_per_block=1,
-            sample_size=8,
-            down_block_types=("CrossAttnDownBlock3D", "DownBlock3D"),
-            up_block_types=("UpBlock3D", "CrossAttnUpBlock3D"),
-            cross_attention_dim=WIDTH,
-            attention_head_dim=4,
-            norm_num_groups=2,
-        ),
-        scheduler=make_ddim(),
-        vae=make_image_vae(),
-        text_encoder=make_clip_text(),
-        tokenizer=make_tokenizer(77),
+        unet=I2VGenXLUNet(**UNET_3D),
+        **make_text_components(),
         image_encoder=make_clip_vision(),
         feature_extractor=make_clip_processor(),
     )
