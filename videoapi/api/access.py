@@ -117,15 +117,18 @@ class MayOperate(_May):
 
 def sign(name: str) -> str:
     """A token with which anybody may fetch that file for a while: a player sends no headers."""
-    return TimestampSigner(salt="videoapi.media").sign(name).partition(":")[2]
+    return _signer().sign(name).partition(":")[2]
 
 
 def is_signed(name: str, token: str) -> bool:
     try:
-        signer = TimestampSigner(salt="videoapi.media")
-        return signer.unsign(f"{name}:{token}", max_age=timedelta(seconds=get_conf().url_seconds)) == name
+        return _signer().unsign(f"{name}:{token}", max_age=timedelta(seconds=get_conf().url_seconds)) == name
     except BadSignature:
         return False
+
+
+def _signer() -> TimestampSigner:
+    return TimestampSigner(salt="videoapi.media")
 
 
 def require_keys(conf: Conf) -> None:

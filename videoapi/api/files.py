@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from uuid import UUID
 
 from django.core.files.storage import default_storage
-from django.http import FileResponse, Http404, HttpRequest, HttpResponseBase
+from django.http import FileResponse, Http404, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
@@ -27,16 +28,16 @@ class GenerationFileView(APIView):
 
     def get_authenticators(self) -> list[BaseAuthentication]:
         """None for a signed address: whoever has it may send any key or an old one."""
-        return [] if self._is_signed(self.request) else super().get_authenticators()
+        return [] if self._is_signed else super().get_authenticators()
 
     def check_permissions(self, request: Request) -> None:
-        if not self._is_signed(request):
+        if not self._is_signed:
             super().check_permissions(request)
 
     def get(self, request: Request, name: str) -> HttpResponseBase:
         # To revoke a key ends the addresses that it was given.
         signed = Generation.objects.exclude(api_key__revoked=True)
-        rows = signed if self._is_signed(request) else find_caller(request).generations()
+        rows = signed if self._is_signed else find_caller(request).generations()
         generation = get_object_or_404(rows, pk=self._parse(name))
         if generation.state == State.EXPIRED:
             raise Expired
@@ -45,8 +46,9 @@ class GenerationFileView(APIView):
             raise Http404(f"Generation {generation.pk} has no such file.")
         return serve_file(request, stored.open("rb"), self.content_type, f"{generation.pk}{self.suffix}")
 
-    def _is_signed(self, request: Request | HttpRequest) -> bool:
-        token = request.GET.get("token", "")
+    @cached_property
+    def _is_signed(self) -> bool:
+        token = self.request.GET.get("token", "")
         return bool(token) and is_signed(self.kwargs["name"], token)
 
     def _parse(self, name: str) -> UUID:
