@@ -1,4 +1,4 @@
-"""What a model file changes about a pipeline once it is loaded: its scheduler, and how its autoencoder works."""
+"""Another scheduler than the folder's, or its options."""
 
 from __future__ import annotations
 
@@ -9,35 +9,24 @@ from typing import Any
 from videoapi import ModelError, ModelFile
 from videoapi_diffusers.signature import known_schedulers, read_scheduler
 
-SCHEDULER = "diffusers.scheduler"
+KEY = "diffusers.scheduler"
 OPTIONS = "diffusers.scheduler_options"
-# Each splits the autoencoder's work to lower its peak of memory.
-SPLITS = ("vae_tiling", "vae_slicing")
-BOOLEANS = {"true": True, "false": False}
 
 
-def read_changes(config: ModelFile) -> dict[str, Any]:
-    """The changes that the file asks for, as pure data. Raises ConfigurationError that names the key."""
-    changes: dict[str, Any] = {}
-    name = config.get(SCHEDULER, str, "")
-    options = {
-        key: value
-        for key, default in (read_scheduler(name) if name else {}).items()
-        if (value := _read_option(config, key, default)) is not None
-    }
-    if name and not read_scheduler(name):
+def read(config: ModelFile) -> dict[str, Any]:
+    """The scheduler's name and its options; empty where the folder's own stays."""
+    name = config.get(KEY, str, "")
+    if not name:
+        return {}
+    known = read_scheduler(name)
+    if not known:
         near = difflib.get_close_matches(name, known_schedulers(), n=1)
         hint = f"; did you mean '{near[0]}'?" if near else ""
-        raise config.error(SCHEDULER, f"is no scheduler of the installed diffusers: {name}{hint}")
-    if name:
-        changes["scheduler"] = {"name": name, "options": options}
-    for split in SPLITS:
-        text = config.option(split, "false")
-        if text not in BOOLEANS:
-            raise config.error(f"options.{split}", f"must be true or false, not {text!r}")
-        if BOOLEANS[text]:
-            changes[split] = True
-    return changes
+        raise config.error(KEY, f"is no scheduler of the installed diffusers: {name}{hint}")
+    options = {
+        key: value for key, default in known.items() if (value := _read_option(config, key, default)) is not None
+    }
+    return {"name": name, "options": options}
 
 
 def _read_option(config: ModelFile, key: str, default: Any) -> Any:
@@ -48,13 +37,8 @@ def _read_option(config: ModelFile, key: str, default: Any) -> Any:
     return config.get(f"{OPTIONS}.{key}", type(default), absent)
 
 
-def apply_changes(pipeline: Any, changes: Mapping[str, Any]) -> None:
-    """Raises ModelError for a change that this pipeline does not allow."""
-    if "scheduler" in changes:
-        pipeline.scheduler = _make_scheduler(pipeline.scheduler, **changes["scheduler"])
-    for split in SPLITS:
-        if split in changes:
-            _enable(pipeline.vae, split)
+def apply(pipeline: Any, wanted: Mapping[str, Any]) -> None:
+    pipeline.scheduler = _make_scheduler(pipeline.scheduler, **wanted)
 
 
 def _make_scheduler(old: Any, name: str, options: Mapping[str, Any]) -> Any:
@@ -84,13 +68,3 @@ def _make_scheduler(old: Any, name: str, options: Mapping[str, Any]) -> Any:
 
 def _follows_flow(scheduler: Any) -> bool:
     return "FlowMatch" in type(scheduler).__name__ or bool(scheduler.config.get("use_flow_sigmas"))
-
-
-def _enable(vae: Any, split: str) -> None:
-    enable = getattr(vae, f"enable_{split.removeprefix('vae_')}", None)
-    try:
-        if enable is None:
-            raise NotImplementedError
-        enable()
-    except NotImplementedError as error:
-        raise ModelError(f"{type(vae).__name__} has no {split}; leave the option out.") from error
