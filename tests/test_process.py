@@ -110,6 +110,22 @@ def test_a_cancel_stops_at_the_next_step_and_keeps_the_process(start: Any, tmp_p
     assert process.is_alive
 
 
+def test_a_cancel_stops_between_two_frames_that_are_made_one_by_one(start: Any, tmp_path: Path) -> None:
+    process, listener = start("leisurely"), Listener(cancel_at="frame")
+    process.load(Listener(), PATIENCE)
+    with pytest.raises(Cancelled):
+        process.generate(job(tmp_path), listener, PATIENCE)
+    assert not (tmp_path / "video.jpg").exists(), "it was not encoded to the end"
+    assert process.is_alive
+
+
+def test_frames_that_are_made_one_by_one_are_no_silence(start: Any, tmp_path: Path) -> None:
+    process = start("leisurely")
+    process.load(Listener(), PATIENCE)
+    done = process.generate(job(tmp_path), Listener(), Patience(in_all=60, silent=1.2))
+    assert done["timings"]["decoding"] > 1.2
+
+
 def test_a_model_that_does_not_heed_a_cancel_is_killed(start: Any, tmp_path: Path) -> None:
     process = start("deaf")
     process.load(Listener(), PATIENCE)

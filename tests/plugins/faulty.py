@@ -24,6 +24,7 @@ KINDS = (
     "model-error",
     "slow",
     "deaf",
+    "leisurely",
     "greedy",
     "grainy",
     "noisy",
@@ -133,7 +134,13 @@ class FaultyPipeline:
             frames[-1] = np.asarray(request.end_image)
         if self.kind in ("file", "torn-file"):
             return videoapi.Clip(file=write(frames, request.fps, is_torn=self.kind == "torn-file"))
-        return videoapi.Clip(frames=iter(frames))
+        return videoapi.Clip(frames=linger(frames) if self.kind == "leisurely" else iter(frames))
+
+
+def linger(frames):
+    for frame in frames:
+        time.sleep(0.4)
+        yield frame
 
 
 def write(frames, fps, is_torn):

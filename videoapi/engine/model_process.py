@@ -40,6 +40,8 @@ logger = logging.getLogger(__name__)
 
 # Seconds that a plugin's `close` may take once the worker has hung up.
 CLOSE_SECONDS = 3.0
+# The least time between two signs of life while frames are made one by one, in seconds.
+FRAME_SECONDS = 0.5
 # The least time between two previews, in seconds.
 PREVIEW_SECONDS = 1.0
 
@@ -81,6 +83,7 @@ class Reporter:
         self._channel = channel
         self._preview = preview
         self._preview_at = 0.0
+        self._told = 0.0
         self._phase = "generating"
         self._since = time.monotonic()
         self.timings: dict[str, float] = {}
@@ -118,7 +121,10 @@ class Reporter:
         self._since = now
 
     def book(self, name: Phase, frames: Iterable[Any]) -> Iterator[Any]:
-        """The same frames; the time that the model takes to make each counts as phase `name`."""
+        """The same frames; the time that the model takes to make each counts as phase `name`.
+
+        Says now and then that there are more, so that this is no silence. Raises Cancelled between two of them.
+        """
         source = iter(frames)
         while True:
             outer = self._phase
@@ -129,6 +135,10 @@ class Reporter:
             self._phase = outer
             if frame is None:
                 return
+            if self._since - self._told >= FRAME_SECONDS:
+                self._told = self._since
+                self._channel.send(kind="frame")
+            self._check()
             yield frame
 
     def _check(self) -> None:

@@ -99,6 +99,25 @@ def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a tiny pipeline by its name."""
+    made: dict[str, Path] = {}
+
+    def find(name: str) -> Path:
+        import torch
+
+        from plugins.diffusers.tests.tiny import TINY
+
+        if name not in made:
+            made[name] = tmp_path_factory.mktemp(name)
+            torch.manual_seed(0)
+            TINY[name].build().save_pretrained(made[name])
+        return made[name]
+
+    return find
+
+
 @pytest.fixture
 def make_request() -> Callable[..., Any]:
     from videoapi import GenerationRequest

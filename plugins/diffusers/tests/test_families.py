@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from plugins.diffusers.tests.table import SOUND, make_row, make_spec, read_rows
 from plugins.diffusers.tests.tiny import TINY, stand_in
-from videoapi import Cancelled, Mode
+from videoapi import Cancelled
 from videoapi_diffusers import load
 
 # diffusers and torch warn about models of their own and about having no GPU.
@@ -27,32 +25,6 @@ def packages() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    made: dict[str, Path] = {}
-
-    def find(name: str) -> Path:
-        import torch
-
-        if name not in made:
-            made[name] = tmp_path_factory.mktemp(name)
-            torch.manual_seed(0)
-            TINY[name].build().save_pretrained(made[name])
-        return made[name]
-
-    return find
-
-
-def inputs_for(mode: Mode, width: int, height: int, num_frames: int) -> dict[str, Any]:
-    red, blue = (Image.new("RGB", (width, height), color) for color in ("red", "blue"))
-    return {
-        "text": {},
-        "first_frame": {"start_image": red},
-        "first_and_last_frame": {"start_image": red, "end_image": blue},
-        "clip": {"clip": [red] * 2 + [blue] * (num_frames - 2)},
-    }[mode]
-
-
 @pytest.mark.parametrize("name", TINY)
 def test_a_family_makes_what_its_spec_says(name: str, folders: Any, make_request: Any, progress: Any) -> None:
     tiny = TINY[name]
@@ -61,12 +33,7 @@ def test_a_family_makes_what_its_spec_says(name: str, folders: Any, make_request
     assert (tiny.width % spec.size_multiple, tiny.height % spec.size_multiple) == (0, 0)
     assert spec.frame_grid.next_up(tiny.num_frames) == tiny.num_frames
     pipeline = load(**spec.settings)
-    shape = {"width": tiny.width, "height": tiny.height, "num_frames": tiny.num_frames}
-    params = {key: schema["default"] for key, schema in spec.params.items() if "default" in schema}
-    requests = [
-        make_request(**shape, params=params, num_inference_steps=2, **inputs_for(mode, *shape.values()))
-        for mode in sorted(spec.modes)
-    ]
+    requests = [make_request(**tiny.ask(mode, spec), num_inference_steps=2) for mode in sorted(spec.modes)]
     for request in requests:
         seen = progress()
         clip = pipeline.generate(request, seen)

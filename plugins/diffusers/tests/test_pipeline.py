@@ -98,7 +98,7 @@ def test_numbers_that_overflow_are_a_model_error(text_folder: Path, make_request
     with torch.no_grad():
         next(pipeline.pipeline.transformer.proj_out.parameters()).fill_(torch.nan)
     with pytest.raises(ModelError, match="not finite"):
-        pipeline.generate(make_request(), progress())
+        frames_of(pipeline, make_request(), progress())
 
 
 def copy(folder: Path, target: Path) -> Path:

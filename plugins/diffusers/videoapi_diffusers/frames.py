@@ -1,9 +1,8 @@
-"""From what a pipeline returns to a clip, without a second copy of it in floating point."""
+"""From a pipeline's decoded frames to those of a clip, without a second copy of them in floating point."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,91 +10,62 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from videoapi import Audio, GenerationRequest, ModelError
+from videoapi import GenerationRequest, ModelError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Frames:
-    """Decoded frames where the pipeline left them."""
+    """Decoded frames where the pipeline left them, or that are decoded when they are read. To be read once."""
 
-    values: torch.Tensor
-    """(frames, 3, height, width), floating point."""
+    count: int
+    chunks: Iterable[torch.Tensor]
+    """(frames, 3, height, width) each, floating point; together at least `count` frames."""
     is_signed: bool
     """In [-1, 1], as autoencoders decode them; else in [0, 1]."""
 
-    def __len__(self) -> int:
-        return len(self.values)
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        """Each frame (3, height, width) in [0, 1]. Raises ModelError for values that are not finite."""
+        for chunk in self.chunks:
+            for frame in chunk:
+                if not torch.isfinite(frame).all():
+                    raise ModelError("The model made values that are not finite; try another precision.")
+                yield (frame * 0.5 + 0.5).clamp(0, 1) if self.is_signed else frame
 
-    def __getitem__(self, index: int) -> torch.Tensor:
-        """One frame (3, height, width) in [0, 1]."""
-        frame = self.values[index]
-        return (frame * 0.5 + 0.5).clamp(0, 1) if self.is_signed else frame
+    def check_count(self, request: GenerationRequest) -> None:
+        """Raises ModelError for fewer frames than are due."""
+        if self.count < request.num_frames:
+            raise ModelError(f"The pipeline made {self.count} frames of {request.num_frames}.")
 
-    def to_arrays(self, count: int) -> Iterator[NDArray[np.uint8]]:
-        """The first `count`, one (height, width, 3) uint8 array after the other."""
-        for index in range(count):
-            frame = self[index].mul(255).round().clamp(0, 255).to(torch.uint8)
-            yield frame.permute(1, 2, 0).contiguous().cpu().numpy()
 
-    def check(self, request: GenerationRequest) -> None:
-        """Raises ModelError for values that are not finite, for fewer frames than are due, and for another size."""
-        if not all(bool(torch.isfinite(frame).all()) for frame in self.values):
-            raise ModelError("The model made values that are not finite; try another precision.")
-        if len(self) < request.num_frames:
-            raise ModelError(f"The pipeline made {len(self)} frames of {request.num_frames}.")
-        height, width = self.values.shape[-2:]
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kept:
+    """Frames that were put aside, and what the pipeline got in their place."""
+
+    stand_in: torch.Tensor
+    frames: Frames
+
+
+def to_arrays(frames: Iterable[torch.Tensor], request: GenerationRequest) -> Iterator[NDArray[np.uint8]]:
+    """As many as are due, one (height, width, 3) uint8 array after the other.
+
+    Raises ModelError for frames of another size.
+    """
+    for frame, _ in zip(frames, range(request.num_frames), strict=False):
+        height, width = frame.shape[-2:]
         if (width, height) != (request.width, request.height):
             raise ModelError(f"The pipeline made {width}x{height} instead of {request.width}x{request.height}.")
+        pixels = frame.mul(255).round().clamp(0, 255).to(torch.uint8)
+        yield pixels.permute(1, 2, 0).contiguous().cpu().numpy()
 
 
-@contextmanager
-def kept_as_decoded(pipeline: Any) -> Iterator[list[torch.Tensor]]:
-    """Within it, a call with `output_type="pt"` leaves the frames as they were decoded, and puts them into the list.
-
-    diffusers' own way makes a copy of the clip in floating point for each of its four steps from there to a stack.
-    """
-    processor = getattr(pipeline, "video_processor", None)
-    kept: list[torch.Tensor] = []
-    if processor is None:
-        yield kept
-        return
-    original = processor.postprocess_video
-
-    def keep(video: torch.Tensor, output_type: str = "np", **options: Any) -> Any:
-        if output_type != "pt" or options:
-            return original(video, output_type=output_type, **options)
-        kept.append(video[0].transpose(0, 1))
-        return [kept[-1]]
-
-    processor.postprocess_video = keep
-    try:
-        yield kept
-    finally:
-        del processor.postprocess_video
-
-
-@contextmanager
-def sized_as_asked(pipeline: Any, request: GenerationRequest) -> Iterator[None]:
-    """Within it, a pipeline that takes no size and chooses one near the image's makes the request's."""
-    processor: Any = getattr(pipeline, "video_processor", None)
-    if not hasattr(processor, "calculate_default_height_width"):
-        yield
-        return
-    processor.calculate_default_height_width = lambda *_, **__: (request.height, request.width)
-    try:
-        yield
-    finally:
-        del processor.calculate_default_height_width
-
-
-def read_frames(output: Any, kept: list[torch.Tensor]) -> Frames:
+def read_frames(output: Any, kept: Sequence[Kept]) -> Frames:
     """The frames of the first video in a pipeline's output, whatever the pipeline calls and shapes them.
 
-    Raises ModelError when there is none.
+    `kept` is what `decoding_for` has put aside. Raises ModelError when there is no video.
     """
     video = next((getattr(output, name) for name in ("frames", "video", "videos") if hasattr(output, name)), None)
-    if kept and (video is None or _is_kept(video, kept[-1])):
-        return Frames(values=kept[-1], is_signed=True)
+    if kept and (video is None or _is_kept(video, kept[-1].stand_in)):
+        return kept[-1].frames
     if isinstance(video, (list, tuple)) and len(video) == 1:
         video = video[0]
     if isinstance(video, (list, tuple)):
@@ -105,29 +75,10 @@ def read_frames(output: Any, kept: list[torch.Tensor]) -> Frames:
     if not isinstance(video, torch.Tensor):
         raise ModelError("The pipeline made no video.")
     values = video[0] if video.ndim == 5 else video
-    return Frames(values=values if values.is_floating_point() else values / 255, is_signed=False)
+    values = values if values.is_floating_point() else values / 255
+    return Frames(count=len(values), chunks=[values], is_signed=False)
 
 
-def _is_kept(video: Any, kept: torch.Tensor) -> bool:
+def _is_kept(video: Any, stand_in: torch.Tensor) -> bool:
     """Pipelines hand on the list, or the video in it."""
-    return video is kept or (isinstance(video, (list, tuple)) and len(video) == 1 and video[0] is kept)
-
-
-def read_audio(output: Any, pipeline: Any) -> Audio | None:
-    """The sound of the first video, if the pipeline makes one."""
-    sound = next((value for name in ("audio", "sound") if (value := getattr(output, name, None)) is not None), None)
-    if sound is None:
-        return None
-    samples = torch.as_tensor(sound[0] if isinstance(sound, list) else sound).float().cpu()
-    samples = samples.reshape(-1, samples.shape[-1]) if samples.ndim < 3 else samples[0]
-    return Audio(samples=samples.T.clamp(-1, 1).contiguous().numpy(), sample_rate=_find_sample_rate(pipeline))
-
-
-def _find_sample_rate(pipeline: Any) -> int:
-    """Hz. Raises ModelError where no component says."""
-    for component in ("vocoder", "sound_tokenizer", "audio_vae"):
-        config = getattr(getattr(pipeline, component, None), "config", {})
-        for key in ("output_sampling_rate", "sampling_rate", "sample_rate"):
-            if isinstance(rate := config.get(key), int):
-                return rate
-    raise ModelError("The pipeline made sound at a rate that none of its components names.")
+    return video is stand_in or (isinstance(video, (list, tuple)) and len(video) == 1 and video[0] is stand_in)

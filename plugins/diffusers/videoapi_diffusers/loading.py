@@ -6,11 +6,15 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from videoapi import Mode, ModelError, OutOfMemory
+from videoapi import Mode, ModelError
 from videoapi_diffusers.changes import apply_changes
 from videoapi_diffusers.families import find_family
+from videoapi_diffusers.placement import find_device, place
 from videoapi_diffusers.shape import Configs
 from videoapi_diffusers.source import Source
+
+# Of main memory for text embeddings: Wan's of one text take 4 MiB in half precision.
+EMBEDDINGS_MIB = 512
 
 if TYPE_CHECKING:
     import torch
@@ -24,46 +28,50 @@ def load(
     dtype: str | None = None,
     modes: Mapping[Mode, str] | None = None,
     changes: Mapping[str, Any] | None = None,
+    placement: Mapping[str, str] | None = None,
+    embeddings_mib: int = EMBEDDINGS_MIB,
 ) -> DiffusersPipeline:
-    """Load a folder or a hub id onto the best device of this machine.
+    """Load a folder or a hub id.
 
     `dtype` is torch's name of the precision; by default bfloat16 on a GPU and float32 on a CPU. `modes` are the classes
-    that share the weights, for what a request may make a video from; `changes` are those of `read_changes`. Raises
-    ModelError.
+    that share the weights, for what a request may make a video from; `changes` are those of `read_changes`, and
+    `placement` that of `placement.read`. Up to `embeddings_mib` of text embeddings are kept. Raises ModelError.
     """
     os.environ.setdefault("DIFFUSERS_DISABLE_REMOTE_CODE", "1")
     import diffusers
     import torch
     import transformers
 
+    from videoapi_diffusers.embeddings import EmbeddingCache
+    from videoapi_diffusers.memory import find_remedy, memory_watched
     from videoapi_diffusers.pipeline import DiffusersPipeline
 
     # The server's log is no terminal.
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()
-    device = find_device()
+    device, offload = find_device((placement or {}).get("device", "")), (placement or {}).get("offload", "auto")
     precision = getattr(torch, dtype) if dtype else torch.float32 if device.type == "cpu" else torch.bfloat16
     described = Source(source)
     loaded_class = getattr(diffusers, pipeline_class, None)
     if loaded_class is None:
         raise ModelError(f"'{pipeline_class}' is no pipeline of the installed diffusers.")
     try:
-        pipeline: Any = loaded_class.from_pretrained(
-            source,
-            dtype=find_precisions(described.read_configs(), precision),
-            use_safetensors=True,
-            local_files_only=described.is_local,
-        )
+        with memory_watched("the weights were being read", "this machine has too little main memory for the model"):
+            pipeline: Any = loaded_class.from_pretrained(
+                source,
+                dtype=find_precisions(described.read_configs(), precision),
+                use_safetensors=True,
+                local_files_only=described.is_local,
+            )
     except (OSError, ValueError, ImportError, TypeError, AttributeError) as error:
         raise ModelError(f"The model cannot be loaded: {describe(error, source)}") from error
     check_components(pipeline)
     prepare(pipeline)
     apply_changes(pipeline, changes or {})
-    try:
-        pipeline.to(device)
-    except torch.OutOfMemoryError as error:
-        raise OutOfMemory(f"The model does not fit into the memory of {device}.") from error
-    return DiffusersPipeline(pipeline, modes)
+    with memory_watched(f"the weights were going to {device}", "'diffusers.offload: group' needs the least"):
+        chosen = place(pipeline, device, offload)
+    EmbeddingCache(embeddings_mib).attach(pipeline)
+    return DiffusersPipeline(pipeline, modes, find_remedy(pipeline, device, chosen))
 
 
 def find_precisions(configs: Configs, precision: torch.dtype) -> dict[str, torch.dtype]:
@@ -91,14 +99,6 @@ def prepare(pipeline: Any) -> None:
         # transformers 5 has made one module of the two, and diffusers' `clip_skip` still asks for the inner one. Past
         # torch's own bookkeeping, which would find a module that is its own child.
         object.__setattr__(encoder, "text_model", encoder)
-
-
-def find_device() -> torch.device:
-    """The accelerator if there is one."""
-    import torch
-
-    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    return accelerator or torch.device("cpu")
 
 
 def describe(error: Exception, source: str) -> str:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 
-from videoapi import Clip, GenerationRequest, InvalidRequest, Mode, ModelError, OutOfMemory, Progress
+from videoapi import Clip, GenerationRequest, InvalidRequest, Mode, ModelError, Progress
 from videoapi_diffusers.arguments import find_mode, make_arguments
+from videoapi_diffusers.audio import read_audio
+from videoapi_diffusers.decoding import decoding_for
 from videoapi_diffusers.families import find_family
-from videoapi_diffusers.frames import Frames, kept_as_decoded, read_audio, read_frames, sized_as_asked
+from videoapi_diffusers.frames import read_frames, to_arrays
+from videoapi_diffusers.memory import each_watched, memory_watched
 from videoapi_diffusers.preview import LatentPreview, predicted_latents
 from videoapi_diffusers.siblings import Siblings
 from videoapi_diffusers.signature import Signature, read_signature
@@ -24,11 +27,12 @@ logger = logging.getLogger(__name__)
 class DiffusersPipeline:
     """A videoapi pipeline around one of diffusers'. Not for several threads: its scheduler has state."""
 
-    def __init__(self, pipeline: Any, modes: Mapping[Mode, str] | None = None) -> None:
-        """`modes` are the pipeline classes to use beside the given one's own."""
+    def __init__(self, pipeline: Any, modes: Mapping[Mode, str] | None = None, remedy: str = "") -> None:
+        """`modes` are the classes to use beside the given pipeline's own, `remedy` what helps where memory lacks."""
         self.pipeline = pipeline
         self._siblings = Siblings(pipeline, modes or {})
         self._preview = LatentPreview()
+        self._remedy = remedy or "try a smaller width, height or num_frames"
 
     def generate(self, request: GenerationRequest, progress: Progress) -> Clip:
         """Raises ModelError when the result holds NaN or infinity. Cancels between two denoising steps."""
@@ -42,9 +46,10 @@ class DiffusersPipeline:
         arguments = make_arguments(request, signature, getattr(find_denoiser(pipeline), "config", {}))
         self._check_params(request, signature)
         warn_of_cut_prompts(pipeline, request, signature, progress)
-        output, frames = self._run(pipeline, signature, request, arguments, progress)
-        frames.check(request)
-        return Clip(frames=frames.to_arrays(request.num_frames), audio=read_audio(output, pipeline))
+        with memory_watched("the video was being made", self._remedy):
+            output, frames = self._run(pipeline, signature, request, arguments, progress)
+        decoded = each_watched(to_arrays(frames, request), "the frames were being decoded", self._remedy)
+        return Clip(frames=decoded, audio=read_audio(output, pipeline))
 
     def _run(
         self,
@@ -53,7 +58,7 @@ class DiffusersPipeline:
         request: GenerationRequest,
         arguments: dict[str, Any],
         progress: Progress,
-    ) -> tuple[Any, Frames]:
+    ) -> tuple[Any, Iterable[torch.Tensor]]:
         sections = find_family(signature.name).count_sections(request.num_frames, arguments)
         watch = Watch(pipeline, progress, sections)
 
@@ -67,20 +72,14 @@ class DiffusersPipeline:
         # On the CPU, so that a seed gives the same noise on every device.
         arguments["generator"] = torch.Generator("cpu").manual_seed(request.seed)
         has_callback = "callback_on_step_end" in signature.parameters
-        try:
-            with (
-                watch.following(arguments, has_callback=has_callback),
-                sized_as_asked(pipeline, request),
-                kept_as_decoded(pipeline) as kept,
-            ):
-                output = pipeline(**arguments, output_type="pt")
-        except torch.OutOfMemoryError as error:
-            torch.accelerator.empty_cache()
-            raise OutOfMemory("The device ran out of memory; try a smaller width, height or num_frames.") from error
+        with (
+            watch.following(arguments, has_callback=has_callback),
+            decoding_for(pipeline, request) as kept,
+        ):
+            output = pipeline(**arguments, output_type="pt")
         frames = read_frames(output, kept)
-        if watch.latents is not None:
-            self._preview.learn(watch.latents, frames)
-        return output, frames
+        frames.check_count(request)
+        return output, frames if watch.latents is None else self._preview.learning(watch.latents, frames)
 
     def _check_params(self, request: GenerationRequest, signature: Signature) -> None:
         """What belongs to a sibling has no effect here; its default may stand there."""

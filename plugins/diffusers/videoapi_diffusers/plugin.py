@@ -9,9 +9,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 from videoapi import ModelFile, ModelSpec, Pipeline, hookimpl
+from videoapi_diffusers import placement
 from videoapi_diffusers.changes import read_changes
 from videoapi_diffusers.families import find_family
 from videoapi_diffusers.inputs import find_modes, find_problem
+from videoapi_diffusers.loading import EMBEDDINGS_MIB
 from videoapi_diffusers.params import find_params
 from videoapi_diffusers.shape import find_frame_grid, find_size_multiple
 from videoapi_diffusers.signature import Signature, known_pipelines, read_signature
@@ -68,6 +70,8 @@ def build_spec(config: ModelFile) -> ModelSpec:
             "dtype": _find_dtype(config),
             "modes": dict(modes),
             "changes": read_changes(config),
+            "placement": placement.read(config),
+            "embeddings_mib": _find_embeddings(config),
         },
     )
 
@@ -93,6 +97,14 @@ def _find_signature(config: ModelFile, source: Source) -> Signature:
     if problem:
         raise config.error(key, f"cannot be served: {pipeline_class} {problem}")
     return signature
+
+
+def _find_embeddings(config: ModelFile) -> int:
+    """MiB of text embeddings to keep."""
+    key = "diffusers.text_embeddings_mib"
+    if (found := config.get(key, int, EMBEDDINGS_MIB)) < 0:
+        raise config.error(key, f"must be 0 or more, not {found}")
+    return found
 
 
 def _find_dtype(config: ModelFile) -> str | None:

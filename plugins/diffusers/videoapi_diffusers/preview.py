@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -32,22 +33,32 @@ class LatentPreview:
     def is_ready(self) -> bool:
         return self._map is not None
 
-    def learn(self, latents: torch.Tensor, frames: Frames) -> None:
-        """Fit to final latents (1, channels, time, height, width) and what was decoded from them.
+    def learning(self, latents: torch.Tensor, frames: Frames) -> Iterator[torch.Tensor]:
+        """The same frames; fits to final latents (1, channels, time, height, width) and those that are read.
 
         Latents of another shape, packed into tokens for instance, have no previews.
         """
         if latents.ndim != 5 or not torch.isfinite(latents).all():
+            yield from frames
             return
-        _, channels, times, height, width = latents.shape
-        every = max(1, (len(frames) - 1) // (times - 1) if times > 1 else 1)
-        pictures = [frames[index].float().cpu() for index in range(0, len(frames), every)][:times]
-        if len(pictures) < times or not all(bool(torch.isfinite(picture).all()) for picture in pictures):
-            return
-        small = F.interpolate(torch.stack(pictures), size=(height, width), mode="area")
-        known = _with_one(latents[0].permute(1, 2, 3, 0).reshape(-1, channels)).double()
+        times = latents.shape[2]
+        every = max(1, (frames.count - 1) // (times - 1) if times > 1 else 1)
+        pictures: list[torch.Tensor] = []
+        try:
+            for index, frame in enumerate(frames):
+                if index % every == 0 and len(pictures) < times:
+                    pictures.append(_shrink(frame, latents))
+                yield frame
+        finally:
+            # Those at the end may not have been wanted.
+            if pictures:
+                self._fit(latents[0, :, : len(pictures)], torch.stack(pictures))
+
+    def _fit(self, latents: torch.Tensor, pictures: torch.Tensor) -> None:
+        channels = latents.shape[0]
+        known = _with_one(latents.permute(1, 2, 3, 0).reshape(-1, channels)).double()
         self._squares = self._squares + known.T @ known
-        self._products = self._products + known.T @ small.permute(0, 2, 3, 1).reshape(-1, 3).double()
+        self._products = self._products + known.T @ pictures.permute(0, 2, 3, 1).reshape(-1, 3).double()
         # A little of the identity keeps the map small where few colours have been seen.
         ridge = RIDGE * self._squares.trace() * torch.eye(channels + 1, dtype=torch.float64)
         self._map = torch.linalg.solve(self._squares + ridge, self._products).float()
@@ -59,6 +70,11 @@ class LatentPreview:
         picture = _with_one(middle.permute(1, 2, 0)) @ self._map
         pixels: NDArray[np.uint8] = picture.mul(255).round().clamp(0, 255).to(torch.uint8).numpy()
         return pixels
+
+
+def _shrink(frame: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
+    """The frame on the CPU, a pixel for each of a latent's."""
+    return F.interpolate(frame[None].float(), size=latents.shape[-2:], mode="area")[0].cpu()
 
 
 def predicted_latents(pipeline: Any, latents: torch.Tensor) -> torch.Tensor:

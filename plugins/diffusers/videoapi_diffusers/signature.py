@@ -13,6 +13,12 @@ from pathlib import Path
 from typing import Any
 
 CLASS = re.compile(r"^class (\w+)\(", re.MULTILINE)
+# What most pipelines end with, as `ast` writes it: between the two, nothing is done to the video.
+DECODES = "self.vae.decode("
+LEAVES_ALONE = re.compile(
+    r"video = self\.vae\.decode\(latents, return_dict=False\)\[0\]\s+"
+    r"video = self\.video_processor\.postprocess_video\(video, output_type=output_type\)"
+)
 # Every pipeline checks its sizes with a line like `if height % 16 != 0`.
 MULTIPLE = re.compile(r"height % (\d+) != 0")
 
@@ -38,6 +44,8 @@ class Signature:
     """What the constructor takes, configuration values included."""
     size_multiple: int = 1
     """The multiple of width and height that the class checks for, where it is written as a number."""
+    leaves_decoded_alone: bool = False
+    """What the autoencoder decodes goes to the video processor at once, and nowhere else."""
 
     def first(self, *names: str) -> str | None:
         """The first of these parameters that there is."""
@@ -59,6 +67,7 @@ def read_signature(name: str) -> Signature | None:
     if path is None:
         return None
     tree = _parse_class(path, name)
+    source = ast.unparse(tree)
     methods = _methods_of(tree)
     inherited = [read_signature(ast.unparse(base)) for base in tree.bases]
     parents = [parent for parent in inherited if parent is not None]
@@ -72,7 +81,8 @@ def read_signature(name: str) -> Signature | None:
         else parents[0].components
         if parents
         else frozenset(),
-        size_multiple=max([1, *map(int, MULTIPLE.findall(ast.unparse(tree)))]),
+        size_multiple=max([1, *map(int, MULTIPLE.findall(source))]),
+        leaves_decoded_alone=source.count(DECODES) == 1 and LEAVES_ALONE.search(source) is not None,
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from plugins.diffusers.tests.tiny import cogvideox, cosmos, hunyuan, ltx, others, unet, wan
+from videoapi import Mode, ModelSpec
 from videoapi_diffusers import inputs
 
 
@@ -23,6 +24,21 @@ class Tiny:
     width: int = 48
     height: int = 32
     num_frames: int = 9
+
+    def ask(self, mode: Mode, spec: ModelSpec) -> dict[str, Any]:
+        """Its smallest request, from what the mode needs, with the defaults of the spec's params."""
+        from PIL import Image
+
+        red, blue = (Image.new("RGB", (self.width, self.height), color) for color in ("red", "blue"))
+        given: dict[Mode, dict[str, Any]] = {
+            "text": {},
+            "first_frame": {"start_image": red},
+            "first_and_last_frame": {"start_image": red, "end_image": blue},
+            "clip": {"clip": [red] * 2 + [blue] * (self.num_frames - 2)},
+        }
+        params = {key: schema["default"] for key, schema in spec.params.items() if "default" in schema}
+        shape = {"width": self.width, "height": self.height, "num_frames": self.num_frames}
+        return {**shape, **given[mode], "params": params}
 
 
 def stand_in() -> None:

@@ -1,0 +1,89 @@
+"""Frames are decoded while they are read: the same ones as from the whole clip at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from plugins.diffusers.tests.table import make_spec
+from plugins.diffusers.tests.tiny import TINY
+from videoapi import ModelError
+from videoapi_diffusers import decoding, load
+from videoapi_diffusers.signature import known_pipelines, read_signature
+
+STREAMED = [
+    "wan_text",
+    "wan_image",
+    "wan_first_and_last",
+    "wan_experts",
+    "wan_ti2v",
+    "wan_vace",
+    "skyreels_text",
+    "skyreels_image",
+    "skyreels_forcing",
+    "lucy_edit",
+    "anyflow",
+]
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
+Folders = Callable[[str], Path]
+
+
+def make(name: str, folders: Folders, make_request: Any, progress: Any) -> tuple[Any, Any]:
+    """The loaded pipeline, and the frames of its smallest request, not yet read."""
+    spec = make_spec(folders(name))
+    request = make_request(**TINY[name].ask(min(spec.modes), spec), num_inference_steps=2)
+    pipeline = load(**spec.settings)
+    return pipeline, pipeline.generate(request, progress()).frames
+
+
+@pytest.mark.parametrize("name", STREAMED)
+def test_the_frames_are_those_of_the_whole_clip(
+    name: str, folders: Folders, make_request: Any, progress: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline, frames = make(name, folders, make_request, progress)
+    vae = pipeline.pipeline.vae
+    first = next(frames)
+    assert any(each is not None for each in vae._feat_map), "it is in the middle of decoding"
+    streamed = np.stack([first, *frames])
+    assert all(each is None for each in vae._feat_map)
+    monkeypatch.setattr(decoding, "can_stream", lambda pipeline: False)
+    whole = np.stack(list(make(name, folders, make_request, progress)[1]))
+    assert np.array_equal(streamed, whole)
+
+
+def test_frames_that_nobody_reads_leave_nothing_behind(text_folder: Path, make_request: Any, progress: Any) -> None:
+    pipeline = load(str(text_folder), "WanPipeline")
+    request = make_request(num_frames=9)
+    whole = np.stack(list(pipeline.generate(request, progress()).frames))
+    abandoned = pipeline.generate(request, progress()).frames
+    next(abandoned)
+    abandoned.close()
+    assert all(each is None for each in pipeline.pipeline.vae._feat_map)
+    assert np.array_equal(whole, np.stack(list(pipeline.generate(request, progress()).frames)))
+
+
+def test_in_tiles_the_whole_clip_is_decoded_at_once(text_folder: Path, make_request: Any, progress: Any) -> None:
+    pipeline = load(str(text_folder), "WanPipeline", changes={"vae": ["vae_tiling"]})
+    assert not decoding.can_stream(pipeline.pipeline)
+    assert len(list(pipeline.generate(make_request(), progress()).frames)) == 5
+
+
+def test_frames_of_another_size_are_a_model_error(
+    text_folder: Path, make_request: Any, progress: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = load(str(text_folder), "WanPipeline")
+    monkeypatch.setattr(pipeline.pipeline, "vae_scale_factor_spatial", 16)
+    with pytest.raises(ModelError, match="The pipeline made 16x16 instead of 48x32"):
+        list(pipeline.generate(make_request(), progress()).frames)
+
+
+def test_only_pipelines_that_leave_the_video_alone_are_streamed() -> None:
+    signatures = [signature for name in known_pipelines() if (signature := read_signature(name)) is not None]
+    alone = {each.name for each in signatures if each.leaves_decoded_alone}
+    assert {"WanPipeline", "WanVACEPipeline", "LucyEditPipeline", "AnyFlowPipeline"} <= alone
+    # Their videos are cut, checked, joined or resized after they are decoded, or are decoded in parts.
+    assert not alone & {"Cosmos2_5_PredictBasePipeline", "HeliosPipeline", "MotifVideoPipeline", "SanaVideoPipeline"}

@@ -1,0 +1,129 @@
+"""What happens between a pipeline's last step and its frames: no copies, and no whole clip where it can be avoided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+
+from videoapi import GenerationRequest
+from videoapi_diffusers.frames import Frames, Kept
+from videoapi_diffusers.signature import read_signature
+
+
+@contextmanager
+def decoding_for(pipeline: Any, request: GenerationRequest) -> Iterator[list[Kept]]:
+    """Within it, a call with `output_type="pt"` makes the request's size, and puts its frames into the list."""
+    with ExitStack() as stack:
+        stack.enter_context(_sized_as_asked(pipeline, request))
+        stand_ins = stack.enter_context(_decoded_when_read(pipeline)) if can_stream(pipeline) else []
+        yield stack.enter_context(_kept_as_decoded(pipeline, stand_ins))
+
+
+def can_stream(pipeline: Any) -> bool:
+    """Whether the autoencoder decodes one time's latents after the other, and the pipeline leaves the result alone.
+
+    Not in tiles, which are whole clips each.
+    """
+    vae: Any = getattr(pipeline, "vae", None)
+    signature = read_signature(type(pipeline).__name__)
+    return (
+        signature is not None
+        and signature.leaves_decoded_alone
+        and type(vae).__name__ == "AutoencoderKLWan"
+        and not vae.use_tiling
+    )
+
+
+@contextmanager
+def _decoded_when_read(pipeline: Any) -> Iterator[list[Kept]]:
+    """Within it, the autoencoder gives an empty stand-in of the right shape, and puts the frames into the list.
+
+    So they are decoded while the first ones are being encoded, and the clip is never in memory as a whole.
+    """
+    vae = pipeline.vae
+    found: list[Kept] = []
+
+    def decode(latents: torch.Tensor, return_dict: bool = True) -> tuple[torch.Tensor]:
+        batch, _, times, height, width = latents.shape
+        count, scale = (times - 1) * vae.config.scale_factor_temporal + 1, vae.spatial_compression_ratio
+        stand_in = torch.empty(()).expand(batch, 3, count, height * scale, width * scale)
+        frames = Frames(count=count, chunks=_decode_in_turn(vae, latents), is_signed=True)
+        found.append(Kept(stand_in=stand_in, frames=frames))
+        return (stand_in,)
+
+    vae.decode = decode
+    try:
+        yield found
+    finally:
+        del vae.decode
+
+
+def _decode_in_turn(vae: Any, latents: torch.Tensor) -> Iterator[torch.Tensor]:
+    """The frames (n, 3, height, width) of each latent of the first video, as `AutoencoderKLWan._decode` makes them."""
+    from diffusers.models.autoencoders.autoencoder_kl_wan import unpatchify
+
+    vae.clear_cache()
+    # As diffusers' own `decode` does, for an autoencoder that waits in main memory.
+    if hasattr(getattr(vae, "_hf_hook", None), "pre_forward"):
+        vae._hf_hook.pre_forward(vae)
+    try:
+        with torch.no_grad():
+            values = vae.post_quant_conv(latents[:1])
+        for time in range(values.shape[2]):
+            vae._conv_idx = [0]
+            first = {"first_chunk": True} if time == 0 else {}
+            with torch.no_grad():
+                made = vae.decoder(
+                    values[:, :, time : time + 1], feat_cache=vae._feat_map, feat_idx=vae._conv_idx, **first
+                )
+                if vae.config.patch_size is not None:
+                    made = unpatchify(made, patch_size=vae.config.patch_size)
+            yield made[0].transpose(0, 1)
+    finally:
+        vae.clear_cache()
+
+
+@contextmanager
+def _kept_as_decoded(pipeline: Any, stand_ins: list[Kept]) -> Iterator[list[Kept]]:
+    """Within it, the frames stay as they were decoded.
+
+    diffusers' own way makes a copy of the clip in floating point for each of its four steps from there to a stack.
+    """
+    processor = getattr(pipeline, "video_processor", None)
+    kept: list[Kept] = []
+    if processor is None:
+        yield kept
+        return
+    original = processor.postprocess_video
+
+    def keep(video: torch.Tensor, output_type: str = "np", **options: Any) -> Any:
+        if output_type != "pt" or options:
+            return original(video, output_type=output_type, **options)
+        values = video[0].transpose(0, 1)
+        frames = next((each.frames for each in stand_ins if each.stand_in is video), None)
+        frames = frames or Frames(count=len(values), chunks=[values], is_signed=True)
+        kept.append(Kept(stand_in=values, frames=frames))
+        return [values]
+
+    processor.postprocess_video = keep
+    try:
+        yield kept
+    finally:
+        del processor.postprocess_video
+
+
+@contextmanager
+def _sized_as_asked(pipeline: Any, request: GenerationRequest) -> Iterator[None]:
+    """Within it, a pipeline that takes no size and chooses one near the image's makes the request's."""
+    processor: Any = getattr(pipeline, "video_processor", None)
+    if not hasattr(processor, "calculate_default_height_width"):
+        yield
+        return
+    processor.calculate_default_height_width = lambda *_, **__: (request.height, request.width)
+    try:
+        yield
+    finally:
+        del processor.calculate_default_height_width

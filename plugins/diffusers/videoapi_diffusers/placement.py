@@ -1,0 +1,167 @@
+"""Where a pipeline's components are: on the device, or in main memory until they are needed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from videoapi import ModelError, ModelFile
+
+if TYPE_CHECKING:
+    import torch
+
+logger = logging.getLogger(__name__)
+
+OFFLOAD = "diffusers.offload"
+DEVICE = "diffusers.device"
+OFFLOADS = ("auto", "none", "text_encoder", "model", "group", "sequential")
+GIB = 2**30
+# Of the device's free memory, for weights: the rest is for what the steps and the decoding need.
+SHARE = 0.8
+# For the text encoders beside all others: while they work, little else is needed.
+ENCODING_SHARE = 0.95
+
+
+def read(config: ModelFile) -> dict[str, str]:
+    """The device and the offload that the file asks for. Raises ConfigurationError."""
+    low = config.get("low_vram", bool, False)
+    offload = config.get(OFFLOAD, str, "model" if low else "auto")
+    if offload not in OFFLOADS:
+        raise config.error(OFFLOAD, f"must be one of {', '.join(OFFLOADS)}, not {offload!r}")
+    return {"device": config.get(DEVICE, str, ""), "offload": offload}
+
+
+def find_device(name: str = "") -> torch.device:
+    """The named device, else the accelerator if there is one. Raises ModelError for one that is not here."""
+    import torch
+
+    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    if not name:
+        return accelerator or torch.device("cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ModelError(f"'{name}' is no device; write cpu, cuda, cuda:1 or the like in '{DEVICE}'.") from error
+    count = torch.accelerator.device_count() if accelerator else 0
+    found = ["cpu", *(f"{accelerator}:{index}" for index in range(count))]
+    if device.type != "cpu" and f"{device.type}:{device.index or 0}" not in found:
+        raise ModelError(f"This machine has no device '{name}'; it has {', '.join(found)}.")
+    return device
+
+
+def place(pipeline: Any, device: torch.device, offload: str) -> str:
+    """Put the components where they belong; returns the offload that was chosen."""
+    import torch
+
+    if device.type == "cpu":
+        if offload not in ("auto", "none"):
+            logger.warning("offload '%s' has no effect on a CPU, where all weights are in main memory", offload)
+        pipeline.to(device)
+        return "none"
+    if offload == "auto":
+        free = torch.accelerator.get_memory_info(device)[0]
+        offload, reason = choose_offload(measure(pipeline), free)
+        logger.info("offload '%s' on %s: %s", offload, device, reason)
+    PLACES[offload](pipeline, device)
+    return offload
+
+
+def measure(pipeline: Any) -> dict[str, int]:
+    """Bytes of each component's weights."""
+    return {
+        name: sum(tensor.nbytes for tensor in (*module.parameters(), *module.buffers()))
+        for name, module in _modules_of(pipeline).items()
+    }
+
+
+def choose_offload(sizes: Mapping[str, int], free: int) -> tuple[str, str]:
+    """The fastest offload that fits into so many bytes, and why; `sizes` are those of the components.
+
+    Raises nothing: where even the least may not fit, the steps will say so.
+    """
+    total = sum(sizes.values())
+    encoders = sum(size for name, size in sizes.items() if is_text_encoder(name))
+    said = f"{total / GIB:.1f} GiB of weights, {free / GIB:.1f} GiB free"
+    if total <= SHARE * free:
+        return "none", f"{said}; all fit at once"
+    if encoders and total <= ENCODING_SHARE * free and total - encoders <= SHARE * free:
+        return "text_encoder", f"{said}; without the text encoders, {(total - encoders) / GIB:.1f} GiB are left"
+    largest = max(sizes, key=lambda name: sizes[name])
+    if sizes[largest] <= SHARE * free:
+        return "model", f"{said}; the largest component, {largest}, has {sizes[largest] / GIB:.1f} GiB and fits alone"
+    return "group", f"{said}; the largest component, {largest}, has {sizes[largest] / GIB:.1f} GiB and does not fit"
+
+
+def is_text_encoder(component: str) -> bool:
+    return component.startswith("text_encoder")
+
+
+def offload_text_encoders(pipeline: Any, device: torch.device) -> None:
+    """All on the device but the text encoders, which come for each text that they have to read."""
+    modules = _modules_of(pipeline)
+    encoders = [name for name in modules if is_text_encoder(name)]
+    for name in modules.keys() - set(encoders):
+        modules[name].to(device)
+    hooks = _offload_in_turn([modules[name] for name in encoders], device)
+
+    def leave(*_: object) -> None:
+        for hook in hooks:
+            hook.offload()
+
+    for name in ("transformer", "transformer_2", "unet"):
+        if name in modules:
+            modules[name].register_forward_pre_hook(leave)
+
+
+def offload_models(pipeline: Any, device: torch.device) -> None:
+    """One component at a time on the device.
+
+    As diffusers' `enable_model_cpu_offload` does, but once for all pipelines around these components, and without
+    taking the hooks off and putting them on again after each call.
+    """
+    modules = _modules_of(pipeline)
+    order = [name for name in (pipeline.model_cpu_offload_seq or "").split("->") if name in modules]
+    kept = set(pipeline._exclude_from_cpu_offload)
+    for name in kept & modules.keys():
+        modules[name].to(device)
+    _offload_in_turn([modules[name] for name in dict.fromkeys([*order, *modules]) if name not in kept], device)
+
+
+def offload_groups(pipeline: Any, device: torch.device) -> None:
+    """The layers one by one, the next while the last works."""
+    pipeline.enable_group_offload(
+        onload_device=device, offload_type="leaf_level", use_stream=device.type in ("cuda", "xpu")
+    )
+
+
+def offload_layers(pipeline: Any, device: torch.device) -> None:
+    """The layers one by one: the least memory, and the slowest."""
+    pipeline.enable_sequential_cpu_offload(device=device)
+
+
+PLACES: Mapping[str, Callable[[Any, torch.device], Any]] = {
+    "none": lambda pipeline, device: pipeline.to(device),
+    "text_encoder": offload_text_encoders,
+    "model": offload_models,
+    "group": offload_groups,
+    "sequential": offload_layers,
+}
+
+
+def _modules_of(pipeline: Any) -> dict[str, Any]:
+    import torch
+
+    return {name: part for name, part in pipeline.components.items() if isinstance(part, torch.nn.Module)}
+
+
+def _offload_in_turn(modules: list[Any], device: torch.device) -> list[Any]:
+    """Each comes to the device when it is called, and sends the one before it back, the first one the last."""
+    from accelerate import cpu_offload_with_hook
+
+    hooks: list[Any] = []
+    for module in modules:
+        hooks.append(cpu_offload_with_hook(module, device, prev_module_hook=hooks[-1] if hooks else None)[1])
+    if len(hooks) > 1:
+        hooks[0].hook.prev_module_hook = hooks[-1]
+    return hooks
