@@ -30,6 +30,10 @@ class Script:
         self._process.terminate()
         self._process.communicate()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def run(self) -> float:
         """Seconds of one call."""
         assert self._process.stdin is not None

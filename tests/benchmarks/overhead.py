@@ -53,7 +53,10 @@ def memory(server: Server) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=20)
-    count = parser.parse_args().count
+    measure(parser.parse_args().count)
+
+
+def measure(count: int) -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
         Server(Path(folder)) as server,
@@ -68,7 +71,7 @@ def main() -> None:
             walls.append(wall)
             added.append(wall - own)
             scripts.append(script.run())
-        print(f"warm request, 512x512, 16 frames, median of {count}:")
+        print(f"starter, warm request, 512x512, 16 frames, median of {count}:")
         print(f"  server, whole request          {statistics.median(walls) * 1000:7.0f} ms")
         print(f"  added to the pipeline's time   {statistics.median(added) * 1000:7.0f} ms")
         print(f"  bare script, export_to_video   {statistics.median(scripts) * 1000:7.0f} ms")
