@@ -43,6 +43,8 @@ def test_a_local_folder_says_itself_what_it_is(tmp_path: Path) -> None:
         "dtype": None,
         "modes": modes,
         "changes": {},
+        "revision": None,
+        "weights": {},
     }
     assert (spec.defaults.width, spec.defaults.height, spec.defaults.num_frames) == (832, 480, 81)
 

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from videoapi import Mode, ModelError, OutOfMemory
+from videoapi_diffusers.casting import cast_weights
 from videoapi_diffusers.changes import apply_changes
 from videoapi_diffusers.families import find_family
 from videoapi_diffusers.shape import Configs
 from videoapi_diffusers.source import Source
+from videoapi_diffusers.stored import find_folder, load_stored
 
 if TYPE_CHECKING:
     import torch
@@ -24,17 +26,20 @@ def load(
     dtype: str | None = None,
     modes: Mapping[Mode, str] | None = None,
     changes: Mapping[str, Any] | None = None,
+    revision: str | None = None,
+    weights: Mapping[str, Any] | None = None,
 ) -> DiffusersPipeline:
     """Load a folder or a hub id onto the best device of this machine.
 
     `dtype` is torch's name of the precision; by default bfloat16 on a GPU and float32 on a CPU. `modes` are the classes
-    that share the weights, for what a request may make a video from; `changes` are those of `read_changes`. Raises
-    ModelError.
+    that share the weights, for what a request may make a video from; `changes` are those of `read_changes`, `weights`
+    those of `read_weights`. A hub id is downloaded first, at that `revision`. Raises ModelError.
     """
     os.environ.setdefault("DIFFUSERS_DISABLE_REMOTE_CODE", "1")
     import diffusers
     import torch
     import transformers
+    from safetensors import SafetensorError
 
     from videoapi_diffusers.pipeline import DiffusersPipeline
 
@@ -43,22 +48,21 @@ def load(
     transformers.utils.logging.disable_progress_bar()
     device = find_device()
     precision = getattr(torch, dtype) if dtype else torch.float32 if device.type == "cpu" else torch.bfloat16
-    described = Source(source)
+    weights = weights or {}
     loaded_class = getattr(diffusers, pipeline_class, None)
     if loaded_class is None:
         raise ModelError(f"'{pipeline_class}' is no pipeline of the installed diffusers.")
+    folder = find_folder(source, revision, weights)
+    precisions = find_precisions(Source(str(folder)).read_configs(), precision)
     try:
-        pipeline: Any = loaded_class.from_pretrained(
-            source,
-            dtype=find_precisions(described.read_configs(), precision),
-            use_safetensors=True,
-            local_files_only=described.is_local,
-        )
-    except (OSError, ValueError, ImportError, TypeError, AttributeError) as error:
-        raise ModelError(f"The model cannot be loaded: {describe(error, source)}") from error
+        pipeline: Any = load_stored(loaded_class, folder, weights, precisions, device)
+    except (OSError, ValueError, ImportError, TypeError, AttributeError, KeyError, SafetensorError) as error:
+        raise ModelError(f"The model cannot be loaded: {describe(error, str(folder))}") from error
     check_components(pipeline)
     prepare(pipeline)
     apply_changes(pipeline, changes or {})
+    # After a LoRA, whose layers it has to leave alone.
+    cast_weights(pipeline, weights)
     try:
         pipeline.to(device)
     except torch.OutOfMemoryError as error:
