@@ -14,6 +14,8 @@ from videoapi_diffusers.download import Report, describe_size, make_bar
 from videoapi_diffusers.hub_errors import explained
 from videoapi_diffusers.selection import INDEX, select_files
 
+# They log addresses of files, with the signature that opens them.
+TALKATIVE = ("httpx", "httpx2", "huggingface_hub.file_download")
 # A small file that every repository has: with it comes the list of all files, and the commit.
 FIRST = ".gitattributes"
 
@@ -45,14 +47,13 @@ def download_file(repo: str, name: str, revision: str | None) -> Path:
         return folder / name
 
 
-def _open(repo: str, revision: str | None, name: str) -> Path:
+def _open(repo: str, revision: str | None, first: str) -> Path:
     """The folder of the revision's commit, with one small file in it; its name is the commit."""
     from huggingface_hub import snapshot_download
 
-    # Their clients log each request, with the signature in the address of a file.
-    for client in ("httpx", "httpx2"):
-        logging.getLogger(client).setLevel(logging.WARNING)
-    return Path(snapshot_download(repo, revision=revision, allow_patterns=[name]))
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    return Path(snapshot_download(repo, revision=revision, allow_patterns=[first], tqdm_class=make_bar()))
 
 
 def _list_sizes(repo: str, folder: Path) -> dict[str, int]:
@@ -76,10 +77,9 @@ def _fetch(repo: str, folder: Path, sizes: Mapping[str, int], names: Sequence[st
         return
     _check_space(repo, folder, missing)
     size = sum(sizes[name] for name in names)
-    report = Report(repo, len(names), size, size - missing)
     patterns = [glob.escape(name) for name in names]
-    snapshot_download(repo, revision=folder.name, allow_patterns=patterns, tqdm_class=make_bar(report))
-    report.close()
+    with Report(repo, len(names), size, size - missing) as report:
+        snapshot_download(repo, revision=folder.name, allow_patterns=patterns, tqdm_class=make_bar(report))
 
 
 def _check_space(repo: str, folder: Path, size: int) -> None:

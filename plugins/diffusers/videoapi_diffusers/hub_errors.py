@@ -13,13 +13,9 @@ from videoapi import ModelError
 @contextmanager
 def explained(repo: str, revision: str | None) -> Iterator[None]:
     """Turns what the hub's library raises into a ModelError."""
-    from huggingface_hub.errors import HfHubHTTPError
-
-    # The base of every error of the HTTP client, whichever one the library uses.
-    client_error: Any = HfHubHTTPError.__bases__[0]
     try:
         yield
-    except (OSError, ValueError, RuntimeError, client_error) as error:
+    except (OSError, ValueError, RuntimeError, _find_client_error()) as error:
         raise ModelError(explain(error, repo, revision)) from error
 
 
@@ -57,9 +53,16 @@ def explain(error: BaseException, repo: str, revision: str | None = None) -> str
             return f"'{repo}' does not fit on the disk of the hub's cache. Set HF_HOME to a folder on a larger one."
         case OSError(strerror=str(reason)) if not is_absent:
             return f"'{repo}' cannot be put into the hub's cache: {reason}."
-    if is_absent or not isinstance(cause, (ValueError, OSError)):
+    if is_absent or isinstance(cause, _find_client_error()):
         return f"The hub cannot be reached at {constants.ENDPOINT}, and '{repo}' is not all in its cache here."
     return f"'{repo}' could not be downloaded: {str(cause).strip().partition(chr(10))[0]}"
+
+
+def _find_client_error() -> Any:
+    """The base of the errors of the HTTP client, whichever one the hub's library uses."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return HfHubHTTPError.__bases__[0]
 
 
 def _open_gate(page: str) -> str:
