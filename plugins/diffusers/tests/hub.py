@@ -29,6 +29,8 @@ class Repo:
     """Files are for TOKEN alone; the list of them is for everyone."""
     sizes: dict[str, int] = field(default_factory=dict)
     """In the list, where they are not those of the files."""
+    broken: str = ""
+    """The file that is a 503."""
     status: int = 0
     """Of every answer, where it is not 0."""
 
@@ -109,6 +111,8 @@ class Hub:
             self._send_json(request, self._list(repo))
         elif repo.gated and "Authorization" not in request.headers:
             self._refuse(request, 401, "GatedRepo", "Access to the model is restricted")
+        elif rest == repo.broken:
+            self._refuse(request, 503, "", "Not now")
         elif rest not in repo.files():
             self._refuse(request, 404, "EntryNotFound", "Entry not found")
         else:
