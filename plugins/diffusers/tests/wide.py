@@ -5,6 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from videoapi import ModelFile
+from videoapi_diffusers import load
+from videoapi_diffusers.plugin import build_spec
+
 WIDE = {"attention_head_dim": 32, "ffn_dim": 128, "freq_dim": 32}
 
 
@@ -49,3 +55,22 @@ def write_gguf(tensors: dict[str, Any], path: Path, kind: str = "Q8_0") -> Path:
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def read(folder: Path | str, **keys: Any) -> Any:
+    """The settings of a model file in that folder's place."""
+    beside = Path(folder).parent if Path(folder).is_dir() else Path()
+    data = {"parameters": {"model": str(folder)}, "diffusers": keys}
+    return build_spec(ModelFile(beside / "wan.yaml", {"name": "wan", "backend": "diffusers", **data}))
+
+
+def load_as(folder: Path, dtype: str | None = None, **keys: Any) -> Any:
+    """diffusers' pipeline, as a model file with these keys has it loaded."""
+    return load(**{**read(folder, **keys).settings, "dtype": dtype}).pipeline
+
+
+def make(pipeline: Any, make_request: Any, progress: Any) -> Any:
+    """The frames of a video, as numbers from 0 to 255."""
+    from videoapi_diffusers.pipeline import DiffusersPipeline
+
+    return np.stack(list(DiffusersPipeline(pipeline).generate(make_request(), progress()).frames)).astype(float)
