@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from plugins.diffusers.tests.wide import read_transformer, save_wide, write_gguf, write_safetensors
+
 
 class RecordingProgress:
     """Keeps what a pipeline reports, and cancels at a step when told to."""
@@ -144,3 +146,38 @@ def make_request() -> Callable[..., Any]:
 @pytest.fixture
 def progress() -> type[RecordingProgress]:
     return RecordingProgress
+
+
+@pytest.fixture(scope="session")
+def wide_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A WanPipeline folder whose transformer can be quantised in blocks."""
+    return save_wide(tmp_path_factory.mktemp("wide"))
+
+
+@pytest.fixture(scope="session")
+def two_experts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A WanPipeline folder of the kind of Wan 2.2."""
+    import torch
+    from diffusers import WanPipeline
+
+    from plugins.diffusers.tests.tiny import wan
+
+    torch.manual_seed(1)
+    folder = tmp_path_factory.mktemp("experts")
+    experts = wan.make_transformer(), wan.make_transformer()
+    made = WanPipeline(**wan.make_components(transformer=experts[0]), transformer_2=experts[1], boundary_ratio=0.9)
+    made.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def file(wide_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Writes the transformer of the wide folder as one file of a kind."""
+    folder, tensors = tmp_path_factory.mktemp("files"), read_transformer(wide_folder)
+
+    def write(kind: str) -> Path:
+        if kind == "safetensors":
+            return write_safetensors(tensors, folder / "transformer.safetensors")
+        return write_gguf(tensors, folder / f"{kind}.gguf", kind)
+
+    return write

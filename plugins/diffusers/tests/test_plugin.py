@@ -43,6 +43,8 @@ def test_a_local_folder_says_itself_what_it_is(tmp_path: Path) -> None:
         "dtype": None,
         "modes": modes,
         "changes": {},
+        "revision": None,
+        "weights": {},
         "placement": {"device": "", "offload": "auto"},
         "embeddings_mib": 512,
     }

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from videoapi import Mode, ModelError
+from videoapi_diffusers.casting import cast_weights
 from videoapi_diffusers.changes import apply_changes
 from videoapi_diffusers.families import find_family
 from videoapi_diffusers.placement import find_device, place
 from videoapi_diffusers.shape import Configs
 from videoapi_diffusers.source import Source
+from videoapi_diffusers.stored import find_folder, load_stored
 
 # Of main memory for text embeddings: Wan's of one text take 4 MiB in half precision.
 EMBEDDINGS_MIB = 512
@@ -28,19 +30,23 @@ def load(
     dtype: str | None = None,
     modes: Mapping[Mode, str] | None = None,
     changes: Mapping[str, Any] | None = None,
+    revision: str | None = None,
+    weights: Mapping[str, Any] | None = None,
     placement: Mapping[str, str] | None = None,
     embeddings_mib: int = EMBEDDINGS_MIB,
 ) -> DiffusersPipeline:
     """Load a folder or a hub id.
 
     `dtype` is torch's name of the precision; by default bfloat16 on a GPU and float32 on a CPU. `modes` are the classes
-    that share the weights, for what a request may make a video from; `changes` are those of `read_changes`, and
-    `placement` that of `placement.read`. Up to `embeddings_mib` of text embeddings are kept. Raises ModelError.
+    that share the weights, for what a request may make a video from; `changes` are those of `read_changes`, `weights`
+    those of `read_weights`, `placement` that of `placement.read`. A hub id is downloaded first, at that `revision`. Up
+    to `embeddings_mib` of text embeddings are kept. Raises ModelError.
     """
     os.environ.setdefault("DIFFUSERS_DISABLE_REMOTE_CODE", "1")
     import diffusers
     import torch
     import transformers
+    from safetensors import SafetensorError
 
     from videoapi_diffusers.embeddings import EmbeddingCache
     from videoapi_diffusers.memory import find_remedy, memory_watched
@@ -51,23 +57,22 @@ def load(
     transformers.utils.logging.disable_progress_bar()
     device, offload = find_device((placement or {}).get("device", "")), (placement or {}).get("offload", "auto")
     precision = getattr(torch, dtype) if dtype else torch.float32 if device.type == "cpu" else torch.bfloat16
-    described = Source(source)
+    weights = weights or {}
     loaded_class = getattr(diffusers, pipeline_class, None)
     if loaded_class is None:
         raise ModelError(f"'{pipeline_class}' is no pipeline of the installed diffusers.")
+    folder = find_folder(source, revision, weights)
+    precisions = find_precisions(Source(str(folder)).read_configs(), precision)
     try:
-        with memory_watched("the weights were being read", "this machine has too little main memory for the model"):
-            pipeline: Any = loaded_class.from_pretrained(
-                source,
-                dtype=find_precisions(described.read_configs(), precision),
-                use_safetensors=True,
-                local_files_only=described.is_local,
-            )
-    except (OSError, ValueError, ImportError, TypeError, AttributeError) as error:
-        raise ModelError(f"The model cannot be loaded: {describe(error, source)}") from error
+        with memory_watched("the weights were being read", "the model file can ask for smaller ones"):
+            pipeline: Any = load_stored(loaded_class, folder, weights, precisions, device)
+    except (OSError, ValueError, ImportError, TypeError, AttributeError, KeyError, SafetensorError) as error:
+        raise ModelError(f"The model cannot be loaded: {describe(error, str(folder))}") from error
     check_components(pipeline)
     prepare(pipeline)
     apply_changes(pipeline, changes or {})
+    # After a LoRA, whose layers it has to leave alone.
+    cast_weights(pipeline, weights)
     with memory_watched(f"the weights were going to {device}", "'diffusers.offload: group' needs the least"):
         chosen = place(pipeline, device, offload)
     EmbeddingCache(embeddings_mib).attach(pipeline)

@@ -15,10 +15,12 @@ from videoapi_diffusers.families import find_family
 from videoapi_diffusers.inputs import find_modes, find_problem
 from videoapi_diffusers.loading import EMBEDDINGS_MIB
 from videoapi_diffusers.params import find_params
+from videoapi_diffusers.quantization import find_missing
 from videoapi_diffusers.shape import find_frame_grid, find_size_multiple
 from videoapi_diffusers.signature import Signature, known_pipelines, read_signature
 from videoapi_diffusers.source import Source
 from videoapi_diffusers.spec import describe, find_defaults, find_limits, find_unsupported, is_guided_twice
+from videoapi_diffusers.weights import read_revision, read_weights
 
 DTYPES = {"fp16": "float16", "bf16": "bfloat16", "fp32": "float32"}
 
@@ -36,6 +38,11 @@ def load_model(spec: ModelSpec) -> Pipeline:
     return load(**spec.settings)
 
 
+@hookimpl
+def inspect_model(spec: ModelSpec) -> Sequence[str]:
+    return find_missing(spec.settings["weights"])
+
+
 def build_spec(config: ModelFile) -> ModelSpec:
     """The spec of one model file, from the pipeline's signature and the components' configurations.
 
@@ -44,7 +51,8 @@ def build_spec(config: ModelFile) -> ModelSpec:
     name = config.get("parameters.model", str, "")
     if not name:
         raise config.error("parameters.model", "must be a diffusers folder or a hub id")
-    source = Source(name)
+    revision = read_revision(config, "diffusers.revision", is_local=Source(name).is_local)
+    source = Source(name, revision)
     if Path(name).is_absolute() and not source.is_local:
         raise config.error("parameters.model", f"is not a folder: {name}")
     signature = _find_signature(config, source)
@@ -70,6 +78,8 @@ def build_spec(config: ModelFile) -> ModelSpec:
             "dtype": _find_dtype(config),
             "modes": dict(modes),
             "changes": read_changes(config),
+            "revision": revision,
+            "weights": read_weights(config, signature, configs),
             "placement": placement.read(config),
             "embeddings_mib": _find_embeddings(config),
         },

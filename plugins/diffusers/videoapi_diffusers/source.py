@@ -11,10 +11,10 @@ from typing import Any
 class Source:
     """A diffusers folder on this machine, or a hub id whose files may be in the hub's cache."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, revision: str | None = None) -> None:
         self.name = name
         self.is_local = Path(name).expanduser().is_dir()
-        self.folder = Path(name).expanduser() if self.is_local else _find_cached(name)
+        self.folder = Path(name).expanduser() if self.is_local else _find_cached(name, revision)
         """Where the configuration files are; None for a hub id that was never downloaded."""
 
     def read_index(self) -> Mapping[str, Any] | None:
@@ -39,12 +39,12 @@ class Source:
         return data if isinstance(data, dict) else None
 
 
-def _find_cached(hub_id: str) -> Path | None:
+def _find_cached(hub_id: str, revision: str | None) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
     try:
-        index = try_to_load_from_cache(hub_id, "model_index.json")
+        index = try_to_load_from_cache(hub_id, "model_index.json", revision=revision)
     except HFValidationError:
         return None
     return Path(index).parent if isinstance(index, str) else None
