@@ -63,7 +63,7 @@ def load(
         pipeline.to(device)
     except torch.OutOfMemoryError as error:
         raise OutOfMemory(f"The model does not fit into the memory of {device}.") from error
-    return DiffusersPipeline(pipeline, modes)
+    return DiffusersPipeline(pipeline, modes, changes)
 
 
 def find_precisions(configs: Configs, precision: torch.dtype) -> dict[str, torch.dtype]:

@@ -10,6 +10,7 @@ import torch
 
 from videoapi import Clip, GenerationRequest, InvalidRequest, Mode, ModelError, OutOfMemory, Progress
 from videoapi_diffusers.arguments import find_mode, make_arguments
+from videoapi_diffusers.choices import NAMES, Choices
 from videoapi_diffusers.families import find_family
 from videoapi_diffusers.frames import Frames, kept_as_decoded, read_audio, read_frames, sized_as_asked
 from videoapi_diffusers.preview import LatentPreview, predicted_latents
@@ -24,10 +25,13 @@ logger = logging.getLogger(__name__)
 class DiffusersPipeline:
     """A videoapi pipeline around one of diffusers'. Not for several threads: its scheduler has state."""
 
-    def __init__(self, pipeline: Any, modes: Mapping[Mode, str] | None = None) -> None:
-        """`modes` are the pipeline classes to use beside the given one's own."""
+    def __init__(
+        self, pipeline: Any, modes: Mapping[Mode, str] | None = None, changes: Mapping[str, Any] | None = None
+    ) -> None:
+        """`modes` are the pipeline classes to use beside the given one's own, `changes` those that were made to it."""
         self.pipeline = pipeline
         self._siblings = Siblings(pipeline, modes or {})
+        self._choices = Choices(pipeline, changes or {})
         self._preview = LatentPreview()
 
     def generate(self, request: GenerationRequest, progress: Progress) -> Clip:
@@ -69,6 +73,7 @@ class DiffusersPipeline:
         has_callback = "callback_on_step_end" in signature.parameters
         try:
             with (
+                self._choices.made(pipeline, request.params),
                 watch.following(arguments, has_callback=has_callback),
                 sized_as_asked(pipeline, request),
                 kept_as_decoded(pipeline) as kept,
@@ -85,5 +90,5 @@ class DiffusersPipeline:
     def _check_params(self, request: GenerationRequest, signature: Signature) -> None:
         """What belongs to a sibling has no effect here; its default may stand there."""
         for name, value in request.params.items():
-            if name not in signature.parameters and value != self._siblings.find_default(name):
+            if name not in (*signature.parameters, *NAMES) and value != self._siblings.find_default(name):
                 raise InvalidRequest(f"params.{name}", f"It has no effect on a video from {find_mode(request)}.")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from videoapi import ModelFile, ModelSpec, Pipeline, hookimpl
 from videoapi_diffusers.changes import read_changes
+from videoapi_diffusers.choices import find_choices
 from videoapi_diffusers.families import find_family
 from videoapi_diffusers.inputs import find_modes, find_problem
 from videoapi_diffusers.params import find_params
@@ -51,6 +52,7 @@ def build_spec(config: ModelFile) -> ModelSpec:
     classes = dict.fromkeys([signature.name, *modes.values()])
     signatures = [each for each in map(read_signature, classes) if each is not None]
     scales = find_family(signature.name).scales
+    changes = read_changes(config)
     multiple = math.lcm(*(find_size_multiple(each, configs, scales) for each in signatures))
     return ModelSpec(
         name=config.name,
@@ -61,13 +63,16 @@ def build_spec(config: ModelFile) -> ModelSpec:
         limits=find_limits(signature, configs),
         frame_grid=find_family(signature.name).frame_grid or find_frame_grid(configs, scales),
         unsupported=find_unsupported(signatures, configs),
-        params=find_params(signatures, without=() if is_guided_twice(configs) else ("true_cfg_scale",)),
+        params={
+            **find_params(signatures, without=() if is_guided_twice(configs) else ("true_cfg_scale",)),
+            **find_choices(changes),
+        },
         settings={
             "source": str(source.folder) if source.is_local else name,
             "pipeline_class": signature.name,
             "dtype": _find_dtype(config),
             "modes": dict(modes),
-            "changes": read_changes(config),
+            "changes": changes,
         },
     )
 
