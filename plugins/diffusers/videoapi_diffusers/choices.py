@@ -1,21 +1,18 @@
-"""What a request chooses of what its model file has loaded: the weights of LoRAs."""
+"""What a request chooses of what its model file has loaded: the weights of LoRAs, and how exact the video is."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from videoapi_diffusers.changes import lora
+from videoapi import GenerationRequest
+from videoapi_diffusers.changes import cache, lora
+from videoapi_diffusers.quality import QUALITY, find_cache
 
 LORAS = "loras"
-NAMES = (LORAS,)
+NAMES = (LORAS, QUALITY)
 """The keys of `params` that choose, and that no pipeline's call takes."""
-
-
-def find_choices(changes: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The schema of each choice that these changes leave to the request, for its spec's `params`."""
-    return lora.make_params(changes[LORAS]) if LORAS in changes else {}
 
 
 class Choices:
@@ -23,14 +20,21 @@ class Choices:
 
     def __init__(self, pipeline: Any, changes: Mapping[str, Any]) -> None:
         self._pipeline = pipeline
+        self._changes = changes
         self._scales = lora.find_scales(changes.get(LORAS, {}))
         self._set: dict[str, float] | None = None
 
     @contextmanager
-    def made(self, pipeline: Any, params: Mapping[str, Any]) -> Iterator[None]:
-        """Within it, `pipeline`, which shares the components of the loaded one, is as `params` say."""
-        self._weigh({**self._scales, **params.get(LORAS, {})})
-        yield
+    def made(self, pipeline: Any, request: GenerationRequest) -> Iterator[None]:
+        """Within it, `pipeline`, which shares the components of the loaded one, is as the request's `params` say.
+
+        Raises InvalidRequest for a quality that this pipeline does not have.
+        """
+        self._weigh({**self._scales, **request.params.get(LORAS, {})})
+        wanted = find_cache(pipeline, request, self._changes)
+        steps = request.num_inference_steps
+        with cache.switched_on(pipeline, wanted, steps) if wanted else nullcontext():
+            yield
 
     def _weigh(self, weights: Mapping[str, float]) -> None:
         """Without any, the layers of LoRAs are left out of the calculation: nothing is added, not even zeros."""

@@ -73,7 +73,7 @@ class DiffusersPipeline:
         has_callback = "callback_on_step_end" in signature.parameters
         try:
             with (
-                self._choices.made(pipeline, request.params),
+                self._choices.made(pipeline, request),
                 watch.following(arguments, has_callback=has_callback),
                 sized_as_asked(pipeline, request),
                 kept_as_decoded(pipeline) as kept,

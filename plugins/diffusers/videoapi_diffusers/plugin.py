@@ -10,10 +10,11 @@ from pathlib import Path
 
 from videoapi import ModelFile, ModelSpec, Pipeline, hookimpl
 from videoapi_diffusers.changes import read_changes
-from videoapi_diffusers.choices import find_choices
+from videoapi_diffusers.changes.lora import make_params
 from videoapi_diffusers.families import find_family
 from videoapi_diffusers.inputs import find_modes, find_problem
 from videoapi_diffusers.params import find_params
+from videoapi_diffusers.quality import find_quality
 from videoapi_diffusers.shape import find_frame_grid, find_size_multiple
 from videoapi_diffusers.signature import Signature, known_pipelines, read_signature
 from videoapi_diffusers.source import Source
@@ -31,8 +32,12 @@ def register_models(register: Callable[[ModelSpec], None], configs: Sequence[Mod
 @hookimpl
 def load_model(spec: ModelSpec) -> Pipeline:
     from videoapi_diffusers.loading import load
+    from videoapi_diffusers.warming import warm_up
 
-    return load(**spec.settings)
+    pipeline = load(**spec.settings)
+    if "compile" in spec.settings["changes"]:
+        warm_up(pipeline, spec, spec.settings["changes"]["compile"]["warm_up"])
+    return pipeline
 
 
 def build_spec(config: ModelFile) -> ModelSpec:
@@ -65,7 +70,8 @@ def build_spec(config: ModelFile) -> ModelSpec:
         unsupported=find_unsupported(signatures, configs),
         params={
             **find_params(signatures, without=() if is_guided_twice(configs) else ("true_cfg_scale",)),
-            **find_choices(changes),
+            **(make_params(changes["loras"]) if "loras" in changes else {}),
+            **find_quality(config, changes, classes),
         },
         settings={
             "source": str(source.folder) if source.is_local else name,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from videoapi import ModelError, ModelFile
+from videoapi_diffusers.failures import describe_failure
 
 KEY = "diffusers.loras"
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -170,7 +171,7 @@ def _load(pipeline: Any, name: str, lora: Mapping[str, Any], component: str) -> 
     except (*FAILURES, SafetensorError) as error:
         if str(error).startswith("Target modules"):
             raise ModelError(NO_LAYER.format(name=name)) from error
-        raise ModelError(f"LoRA '{name}' cannot be loaded: {_describe(error, lora)}") from error
+        raise ModelError(f"LoRA '{name}' cannot be loaded: {describe_failure(error, lora['source'])}") from error
     # Some bring the scales of their layers too.
     names = weights[0] if isinstance(weights, tuple) else weights
     expected = sum(1 for key in names if PAIR.search(key))
@@ -194,10 +195,3 @@ def count_layers(pipeline: Any, name: str) -> int:
         if isinstance(layer, BaseTunerLayer)
         and any(name in getattr(layer, group, {}) for group in layer.adapter_layer_names)
     )
-
-
-def _describe(error: Exception, lora: Mapping[str, Any]) -> str:
-    """The error's first sentence, without the folder's path."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    text = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
-    return text.replace(lora["source"], "its folder")[:300]
