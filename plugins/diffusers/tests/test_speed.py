@@ -137,10 +137,12 @@ def test_a_size_to_warm_up_that_the_model_cannot_make_is_an_error_of_the_load(fo
 
 
 @pytest.mark.slow
-def test_a_machine_without_a_compiler_says_so(folder: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
-    monkeypatch.setattr("torch._inductor.config.force_disable_caches", True)
-    with pytest.raises(ModelError, match=r"Warming up 48x32x5: the model cannot be compiled here: .*compiler"):
+def test_a_machine_without_a_compiler_says_so(folder: Path) -> None:
+    import torch._inductor.config
+
+    message = r"Warming up 48x32x5: the model cannot be compiled here: .*compiler"
+    without = {"cpp.cxx": ("no-such-compiler",), "force_disable_caches": True}
+    with torch._inductor.config.patch(without), pytest.raises(ModelError, match=message):
         open_model(folder, compile=True)
 
 
