@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +13,12 @@ import av
 import pytest
 import torch
 import yaml
+from diffusers import WanPipeline
 
+from plugins.diffusers.tests.loras import make_weights, write_lora
 from plugins.diffusers.tests.table import make_spec
 from plugins.diffusers.tests.tiny import NEEDS_STAND_INS, TINY
+from plugins.diffusers.tests.tiny.wan import make_components, make_transformer
 from tests.clips import encode_clip, greys
 from tests.images import base64_of, plain
 from tests.server import Answer, Server
@@ -23,6 +27,11 @@ from tests.videos import Video, read
 SMALL = {"prompt": "a red ball", "fps": 8, "step": 2, "cfg_scale": 4, "seed": 5}
 # Every way to a video: callback and scheduler, sections, sound, guider, siblings, masks, conditions, no prompt at all.
 ALWAYS = ("wan_text", "wan_ti2v", "wan_vace", "framepack", "hunyuan15_image", "ltx2", "stable_video", "modelscope")
+ROWS = (
+    "from videoapi.models import Generation\n"
+    "for row in Generation.objects.filter(model='deep').order_by('created_at'):\n"
+    "    print(row.parameters['params']['quality'])"
+)
 SERVED = [name for name in TINY if name not in NEEDS_STAND_INS]
 ONCE = [name if name in ALWAYS else pytest.param(name, marks=pytest.mark.slow) for name in SERVED]
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -41,6 +50,16 @@ def server(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
     shutil.copytree(models / "wan_text-weights", models / "cut-weights")
     (models / "cut-weights" / "vae" / "diffusion_pytorch_model.safetensors").unlink()
     write(models, "cut", {"parameters": {"model": str(models / "cut-weights")}})
+    write_lora(models, "style", make_weights(TINY["wan_text"].build().transformer, 1))
+    weights = {"parameters": {"model": str(models / "wan_text-weights")}}
+    write(
+        models, "styled", {**weights, "diffusers": {"loras": {"style": {"model": "style.safetensors", "scale": 0.5}}}}
+    )
+    torch.manual_seed(0)
+    deep = WanPipeline(**make_components(transformer=make_transformer(num_layers=3)))
+    deep.save_pretrained(models / "deep-weights")
+    cached = {"cache": "first_block", "cache_options": {"threshold": 1e9}}
+    write(models, "deep", {"parameters": {"model": str(models / "deep-weights")}, "diffusers": cached})
     settings = {"VIDEOAPI_MODELS_DIR": str(models), "VIDEOAPI_PRELOAD": "", "OMP_NUM_THREADS": "1"}
     with Server(folder, **settings) as server:
         yield server
@@ -59,6 +78,20 @@ def ask(server: Server, name: str, **fields: Any) -> Answer:
 
 def make(server: Server, name: str, **fields: Any) -> Video:
     answer = ask(server, name, **fields)
+    assert answer.status == 200, (answer.body, server.log[-3000:])
+    return read(server.get(answer.json["data"][0]["url"]).body)
+
+
+def make_styled(server: Server, **params: Any) -> Video:
+    fields = {"model": "styled", "size": "48x32", "num_frames": 9, "params": params}
+    answer = server.post({**SMALL, **fields})
+    assert answer.status == 200, (answer.body, server.log[-3000:])
+    return read(server.get(answer.json["data"][0]["url"]).body)
+
+
+def make_deep(server: Server, **params: Any) -> Video:
+    fields = {"model": "deep", "size": "48x32", "num_frames": 9, "step": 6, "params": params}
+    answer = server.post({**SMALL, **fields})
     assert answer.status == 200, (answer.body, server.log[-3000:])
     return read(server.get(answer.json["data"][0]["url"]).body)
 
@@ -101,6 +134,27 @@ def test_a_clip_goes_through_the_sibling_with_the_same_weights(server: Server) -
     assert weak.tobytes() != strong.tobytes()
 
 
+def test_a_request_weighs_a_lora_and_the_file_says_so(server: Server) -> None:
+    default, strong, off = (
+        make_styled(server),
+        make_styled(server, loras={"style": 4}),
+        make_styled(server, loras='{"style": 0}'),
+    )
+    assert off.frames.tobytes() == make(server, "wan_text").frames.tobytes()
+    assert len({video.frames.tobytes() for video in (default, strong, off)}) == 3
+    recorded = [json.loads(video.metadata["comment"])["params"]["loras"]["style"] for video in (default, strong, off)]
+    assert recorded == [0.5, 4, 0]
+
+
+def test_a_lossy_quality_is_in_the_row_and_in_the_file(server: Server) -> None:
+    videos = [make_deep(server, **params) for params in ({}, {"quality": "fast"}, {"quality": "lossless"})]
+    recorded = [json.loads(video.metadata["comment"])["params"]["quality"] for video in videos]
+    assert recorded == ["first_block", "fast", "lossless"]
+    assert videos[0].frames.tobytes() != videos[2].frames.tobytes()
+    rows = server.manage("shell", "--no-imports", "--command", ROWS).split()
+    assert rows[-3:] == recorded
+
+
 def test_the_sound_of_a_pipeline_is_in_the_file(server: Server) -> None:
     answer = ask(server, "ltx2")
     with av.open(io.BytesIO(server.get(answer.json["data"][0]["url"]).body)) as container:
@@ -116,6 +170,9 @@ def test_the_sound_of_a_pipeline_is_in_the_file(server: Server) -> None:
         ("wan_ti2v", {"size": "48x32"}, "size", "the nearest sizes to 48x32 are 32x32 and 64x32"),
         ("wan_text", {"params": {"strength": 0.5}}, "params.strength", "no effect on a video from text"),
         ("wan_text", {"params": {"strenght": 0.5}}, "params.strenght", "Did you mean 'strength'?"),
+        ("styled", {"params": {"loras": {"style": 9}}}, "params.loras.style", "9 is greater than the maximum of 4"),
+        ("styled", {"params": {"loras": {"motion": 1}}}, "params.loras", "'motion' was unexpected"),
+        ("deep", {"params": {"quality": "best"}}, "params.quality", "'best' is not one of ['lossless', 'balanced', 'f"),
         ("photos", {}, "model", "Unknown model 'photos'"),
     ],
 )
@@ -124,7 +181,7 @@ def test_what_a_pipeline_cannot_take_is_a_400(
 ) -> None:
     if "start_image" in fields:
         fields = {"start_image": image(model, fields["start_image"])}
-    answer = ask(server, model, **fields) if model in TINY else server.post({**SMALL, "model": model})
+    answer = ask(server, model, **fields) if model in TINY else server.post({**SMALL, "model": model, **fields})
     assert (answer.status, answer.error["param"]) == (400, param), answer.body
     assert words in answer.error["message"]
 

@@ -36,6 +36,11 @@ def test_options_are_localais_list_and_keep_a_second_colon() -> None:
     assert file.option("other", "none") == "none"
 
 
+def test_the_names_in_a_mapping_are_those_of_the_file() -> None:
+    file = make(diffusers={"loras": {"style": {"model": "a", "scale": 1}, "motion": {"model": "b"}}, "cache": "mag"})
+    assert (file.names("diffusers.loras"), file.names("diffusers.cache")) == (["style", "motion"], [])
+
+
 def test_what_nobody_read_is_known() -> None:
     file = make()
     file.get("step", int, 0)

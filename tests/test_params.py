@@ -21,6 +21,11 @@ SPEC = ModelSpec(
         "tiling": {"type": "boolean"},
         "layers": {"type": "array", "items": {"type": "integer"}, "maxItems": 3},
         "word": {"type": "string", "maxLength": 5},
+        "weights": {
+            "type": "object",
+            "properties": {"style": {"type": "number", "maximum": 4}, "motion": {"type": "number"}},
+            "additionalProperties": False,
+        },
     },
 )
 
@@ -34,6 +39,8 @@ SPEC = ModelSpec(
         ({"sampler": "heun"}, {"flow_shift": 3.0, "sampler": "heun"}),
         ({"layers": [1.0, 2]}, {"flow_shift": 3.0, "layers": [1, 2]}),
         ({"word": "12"}, {"flow_shift": 3.0, "word": "12"}),
+        ({"weights": {"style": 2}}, {"flow_shift": 3.0, "weights": {"style": 2}}),
+        ({"weights": '{"style": 0.5}'}, {"flow_shift": 3.0, "weights": {"style": 0.5}}),
         (
             {"flow_shift": "4.5", "tiling": "true", "layers": "[1, 2]"},
             {"flow_shift": 4.5, "tiling": True, "layers": [1, 2]},
@@ -59,6 +66,13 @@ def test_params_are_checked_and_get_their_defaults(given: dict[str, Any], resolv
         ({"tiling": 1}, "params.tiling", "1 is not of type 'boolean'."),
         ({"layers": [1, "2"]}, "params.layers", "'2' is not of type 'integer'."),
         ({"layers": [1, 2, 3, 4]}, "params.layers", "[1, 2, 3, 4] is too long."),
+        ({"weights": {"style": 5}}, "params.weights.style", "5 is greater than the maximum of 4."),
+        (
+            {"weights": {"other": 1}},
+            "params.weights",
+            "Additional properties are not allowed ('other' was unexpected).",
+        ),
+        ({"weights": "much"}, "params.weights", "'much' is not of type 'object'."),
         ({"word": "x" * 10_000}, "params.word", f"'{'x' * 299}."),
     ],
 )
@@ -67,6 +81,13 @@ def test_a_wrong_param_is_refused_by_name(given: dict[str, Any], field: str, mes
         resolve_params({"params": given}, SPEC)
     assert refusal.value.field == field
     assert refusal.value.message.startswith(message)
+
+
+def test_what_is_left_out_of_an_object_has_its_default() -> None:
+    schema = {**SPEC.params["weights"], "default": {"style": 1.0, "motion": 0.5}}
+    spec = ModelSpec(name="wan", params={"weights": schema})
+    assert resolve_params({"params": {"weights": {"style": 0}}}, spec) == {"weights": {"style": 0, "motion": 0.5}}
+    assert resolve_params({}, spec) == {"weights": {"style": 1.0, "motion": 0.5}}
 
 
 def test_a_model_without_params_takes_none() -> None:

@@ -40,6 +40,11 @@ class ModelFile:
             raise self.error(key, f"must be of type {kind.__name__}, not {value!r}")
         return value
 
+    def names(self, key: str) -> list[str]:
+        """The names in the mapping under `key`, such as those of `diffusers.loras`; none where there is none."""
+        inside = [each.removeprefix(f"{key}.") for each in self._values if each.startswith(f"{key}.")]
+        return list(dict.fromkeys(each.partition(".")[0] for each in inside))
+
     def option(self, name: str, default: str) -> str:
         """The value of `name` in LocalAI's list `options: ["name:value"]`; "true" for a bare "name"."""
         return self.get(f"options.{name}", str, default)

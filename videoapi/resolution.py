@@ -141,13 +141,15 @@ def resolve_number(data: Data, field: str, default: float, limit: float) -> floa
 
 
 def resolve_params(data: Data, spec: ModelSpec) -> dict[str, Any]:
-    """The model's own options: each as its schema has it, with the schemas' defaults for those that are left out."""
+    """The model's own options: each as its schema has it, with the schemas' defaults for those that are left out, and
+    for what is left out of an object."""
     params = {name: schema["default"] for name, schema in spec.params.items() if "default" in schema}
     for name, value in data.get("params", {}).items():
         if name not in spec.params:
             raise InvalidRequest(f"params.{name}", _explain_unknown(name, spec))
         if value is not None:
-            params[name] = _check_param(name, value, spec.params[name])
+            checked = _check_param(name, value, spec.params[name])
+            params[name] = {**params.get(name, {}), **checked} if isinstance(checked, dict) else checked
     return params
 
 
@@ -166,12 +168,13 @@ def _check_param(name: str, value: Any, schema: Mapping[str, Any]) -> Any:
     value = _with_integers(value, schema)
     error = best_match(Draft202012Validator(schema).iter_errors(value))
     if error is not None:
-        raise InvalidRequest(f"params.{name}", f"{error.message[:MESSAGE_LENGTH]}.")
+        field = ".".join(["params", name, *(key for key in error.absolute_path if isinstance(key, str))])
+        raise InvalidRequest(field, f"{error.message[:MESSAGE_LENGTH]}.")
     return value
 
 
 def _read_text(text: str) -> Any:
-    """The number, truth value or list that a text holds: LocalAI's params are texts, and so are those of a form."""
+    """What a text holds that is no text itself: LocalAI's params are texts, and so are those of a form."""
     try:
         value = json.loads(text)
         json.dumps(value, allow_nan=False)

@@ -76,7 +76,7 @@ def load(
     with memory_watched(f"the weights were going to {device}", "'diffusers.offload: group' needs the least"):
         chosen = place(pipeline, device, offload)
     EmbeddingCache(embeddings_mib).attach(pipeline)
-    return DiffusersPipeline(pipeline, modes, find_remedy(pipeline, device, chosen))
+    return DiffusersPipeline(pipeline, modes, changes, find_remedy(pipeline, device, chosen))
 
 
 def find_precisions(configs: Configs, precision: torch.dtype) -> dict[str, torch.dtype]:

@@ -11,6 +11,7 @@ import torch
 from videoapi import Clip, GenerationRequest, InvalidRequest, Mode, ModelError, Progress
 from videoapi_diffusers.arguments import find_mode, make_arguments
 from videoapi_diffusers.audio import read_audio
+from videoapi_diffusers.choices import NAMES, Choices
 from videoapi_diffusers.decoding import decoding_for
 from videoapi_diffusers.families import find_family
 from videoapi_diffusers.frames import read_frames, to_arrays
@@ -27,10 +28,19 @@ logger = logging.getLogger(__name__)
 class DiffusersPipeline:
     """A videoapi pipeline around one of diffusers'. Not for several threads: its scheduler has state."""
 
-    def __init__(self, pipeline: Any, modes: Mapping[Mode, str] | None = None, remedy: str = "") -> None:
-        """`modes` are the classes to use beside the given pipeline's own, `remedy` what helps where memory lacks."""
+    def __init__(
+        self,
+        pipeline: Any,
+        modes: Mapping[Mode, str] | None = None,
+        changes: Mapping[str, Any] | None = None,
+        remedy: str = "",
+    ) -> None:
+        """`modes` are the classes to use beside the given pipeline's own, `changes` those that were made to it, and
+        `remedy` is what helps where memory lacks.
+        """
         self.pipeline = pipeline
         self._siblings = Siblings(pipeline, modes or {})
+        self._choices = Choices(pipeline, changes or {})
         self._preview = LatentPreview()
         self._remedy = remedy or "try a smaller width, height or num_frames"
 
@@ -71,8 +81,11 @@ class DiffusersPipeline:
             pipeline.guider = pipeline.guider.new(guidance_scale=request.guidance_scale)
         # On the CPU, so that a seed gives the same noise on every device.
         arguments["generator"] = torch.Generator("cpu").manual_seed(request.seed)
+        # I2VGen-XL draws its image's latents without the generator.
+        torch.manual_seed(request.seed)
         has_callback = "callback_on_step_end" in signature.parameters
         with (
+            self._choices.made(pipeline, request),
             watch.following(arguments, has_callback=has_callback),
             decoding_for(pipeline, request) as kept,
         ):
@@ -84,5 +97,5 @@ class DiffusersPipeline:
     def _check_params(self, request: GenerationRequest, signature: Signature) -> None:
         """What belongs to a sibling has no effect here; its default may stand there."""
         for name, value in request.params.items():
-            if name not in signature.parameters and value != self._siblings.find_default(name):
+            if name not in (*signature.parameters, *NAMES) and value != self._siblings.find_default(name):
                 raise InvalidRequest(f"params.{name}", f"It has no effect on a video from {find_mode(request)}.")

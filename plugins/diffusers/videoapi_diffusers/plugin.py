@@ -11,10 +11,12 @@ from pathlib import Path
 from videoapi import ModelFile, ModelSpec, Pipeline, hookimpl
 from videoapi_diffusers import placement
 from videoapi_diffusers.changes import read_changes
+from videoapi_diffusers.changes.lora import make_params
 from videoapi_diffusers.families import find_family
 from videoapi_diffusers.inputs import find_modes, find_problem
 from videoapi_diffusers.loading import EMBEDDINGS_MIB
 from videoapi_diffusers.params import find_params
+from videoapi_diffusers.quality import find_quality
 from videoapi_diffusers.quantization import find_missing
 from videoapi_diffusers.shape import find_frame_grid, find_size_multiple
 from videoapi_diffusers.signature import Signature, known_pipelines, read_signature
@@ -34,8 +36,12 @@ def register_models(register: Callable[[ModelSpec], None], configs: Sequence[Mod
 @hookimpl
 def load_model(spec: ModelSpec) -> Pipeline:
     from videoapi_diffusers.loading import load
+    from videoapi_diffusers.warming import warm_up
 
-    return load(**spec.settings)
+    pipeline = load(**spec.settings)
+    if "compile" in spec.settings["changes"]:
+        warm_up(pipeline, spec, spec.settings["changes"]["compile"]["warm_up"])
+    return pipeline
 
 
 @hookimpl
@@ -61,6 +67,7 @@ def build_spec(config: ModelFile) -> ModelSpec:
     classes = dict.fromkeys([signature.name, *modes.values()])
     signatures = [each for each in map(read_signature, classes) if each is not None]
     scales = find_family(signature.name).scales
+    changes = read_changes(config)
     multiple = math.lcm(*(find_size_multiple(each, configs, scales) for each in signatures))
     return ModelSpec(
         name=config.name,
@@ -71,13 +78,17 @@ def build_spec(config: ModelFile) -> ModelSpec:
         limits=find_limits(signature, configs),
         frame_grid=find_family(signature.name).frame_grid or find_frame_grid(configs, scales),
         unsupported=find_unsupported(signatures, configs),
-        params=find_params(signatures, without=() if is_guided_twice(configs) else ("true_cfg_scale",)),
+        params={
+            **find_params(signatures, without=() if is_guided_twice(configs) else ("true_cfg_scale",)),
+            **(make_params(changes["loras"]) if "loras" in changes else {}),
+            **find_quality(config, changes, classes),
+        },
         settings={
             "source": str(source.folder) if source.is_local else name,
             "pipeline_class": signature.name,
             "dtype": _find_dtype(config),
             "modes": dict(modes),
-            "changes": read_changes(config),
+            "changes": changes,
             "revision": revision,
             "weights": read_weights(config, signature, configs),
             "placement": placement.read(config),

@@ -10,9 +10,9 @@ from enum import Enum
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
-CLASS = re.compile(r"^class (\w+)\(", re.MULTILINE)
+CLASS = re.compile(r"^class (\w+)[(:]", re.MULTILINE)
 # What most pipelines end with, as `ast` writes it: between the two, nothing is done to the video.
 DECODES = "self.vae.decode("
 LEAVES_ALONE = re.compile(
@@ -93,6 +93,26 @@ def read_scheduler(name: str) -> Mapping[str, Any]:
     return {} if path is None else dict(_read_parameters(_methods_of(_parse_class(path, name))["__init__"]))
 
 
+@cache
+def read_fields(name: str) -> Mapping[str, str]:
+    """The fields of diffusers' cache configuration of that name with their types, as they are written there."""
+    path = _find_classes("hooks", "*.py").get(name)
+    body = [] if path is None else _parse_class(path, name).body
+    return {
+        node.target.id: ast.unparse(node.annotation)
+        for node in body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    }
+
+
+@cache
+def known_attention_backends() -> list[str]:
+    """The names of all attention backends of the installed diffusers."""
+    path = _find_classes("models", "attention_dispatch.py").get("AttentionBackendName")
+    body = [] if path is None else _parse_class(path, "AttentionBackendName").body
+    return sorted(node.value.value for node in body if _is_text(node))
+
+
 def known_schedulers() -> list[str]:
     """The names of all schedulers of the installed diffusers."""
     return sorted(_find_schedulers())
@@ -139,6 +159,11 @@ def _read_parameters(function: ast.FunctionDef) -> Iterator[tuple[str, Any]]:
     for argument, default in every:
         if argument.arg != "self":
             yield argument.arg, _read_default(default)
+
+
+def _is_text(node: ast.stmt) -> TypeGuard[Any]:
+    """A line like `FLASH = "flash"`."""
+    return isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def _read_default(node: ast.expr | None) -> Any:

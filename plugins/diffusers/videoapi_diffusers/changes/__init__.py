@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from videoapi import ModelFile
-from videoapi_diffusers.changes import scheduler, vae
+from videoapi_diffusers.changes import attention, cache, compiling, lora, scheduler, vae
 
 
 class Change(Protocol):
@@ -27,7 +27,14 @@ class Change(Protocol):
         ...
 
 
-CHANGES: Mapping[str, Change] = {"scheduler": scheduler, "vae": vae}
+CHANGES: Mapping[str, Change] = {
+    "scheduler": scheduler,
+    "vae": vae,
+    "loras": lora,
+    "cache": cache,
+    "attention": attention,
+    "compile": compiling,
+}
 """In the order in which they are applied."""
 
 

@@ -1,0 +1,68 @@
+"""Which implementation calculates attention."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+from videoapi import ModelError, ModelFile
+from videoapi_diffusers.changes.cache import TRANSFORMERS
+from videoapi_diffusers.failures import describe_failure
+from videoapi_diffusers.signature import known_attention_backends
+
+KEY = "diffusers.attention_backend"
+
+
+def read(config: ModelFile) -> str:
+    """diffusers' name of it; empty where diffusers chooses."""
+    name = config.get(KEY, str, "")
+    if not name:
+        return ""
+    if name.endswith("_hub"):
+        raise config.error(KEY, f"is refused: {name} downloads a program and runs it; install its package instead")
+    known = [each for each in known_attention_backends() if not each.endswith("_hub")]
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        raise config.error(KEY, f"is no attention backend of the installed diffusers: {name}{hint}")
+    return name
+
+
+def apply(pipeline: Any, wanted: str) -> None:
+    parts = [part for name in TRANSFORMERS if (part := getattr(pipeline, name, None)) is not None]
+    if not any(_has_choice(part) for part in parts):
+        raise ModelError(f"{type(pipeline).__name__} has no attention that could be calculated by '{wanted}'.")
+    for part in parts:
+        try:
+            _try(part, wanted)
+            part.set_attention_backend(wanted)
+        # A library's own errors, of any kind: it is not installed, too old, or made for another device.
+        except Exception as error:
+            text = describe_failure(error)
+            raise ModelError(f"The attention backend '{wanted}' does not work here: {text}") from error
+
+
+def _has_choice(part: Any) -> bool:
+    """diffusers passes over attention of the older kind without a word."""
+    return any(hasattr(getattr(module, "processor", None), "_attention_backend") for module in part.modules())
+
+
+def _try(part: Any, wanted: str) -> None:
+    """Calculate a little with it on this machine's device: diffusers itself would find out in the first request."""
+    import torch
+    from diffusers.models.attention_dispatch import (
+        AttentionBackendName,
+        _check_attention_backend_requirements,
+        dispatch_attention_fn,
+    )
+
+    from videoapi_diffusers.loading import find_device
+
+    backend = AttentionBackendName(wanted)
+    _check_attention_backend_requirements(backend)
+    head = part.config.get("attention_head_dim") or 64
+    query = torch.rand(1, 128, 2, head, device=find_device(), dtype=part.dtype)
+    with torch.no_grad():
+        result = dispatch_attention_fn(query, query, query, backend=backend)
+    if not torch.isfinite(result).all():
+        raise ValueError("its result is not finite")
