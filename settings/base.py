@@ -107,6 +107,7 @@ VIDEOAPI = {
     "stall_seconds": env.float("VIDEOAPI_STALL_SECONDS", default=1800.0),
     "slots": tuple(env.str("VIDEOAPI_SLOTS", default="*").split(";")),
     "embed_metadata": env.bool("VIDEOAPI_EMBED_METADATA", default=True),
+    "fetch": env.bool("VIDEOAPI_FETCH", default=True),
     "fetch_private": env.bool("VIDEOAPI_FETCH_PRIVATE", default=False),
     "max_body_bytes": env.int("VIDEOAPI_MAX_BODY_BYTES", default=32 * 2**20),
     "max_clip_bytes": env.int("VIDEOAPI_MAX_CLIP_BYTES", default=100 * 2**20),

@@ -36,6 +36,8 @@ class Conf:
     """One slot an entry: the comma-separated models that it serves, or '*'."""
     embed_metadata: bool = True
     """Write prompt, seed, model and versions into the mp4."""
+    fetch: bool = True
+    """Fetch input images and clips from URLs."""
     fetch_private: bool = False
     """Fetch input images from private and loopback addresses too."""
     max_body_bytes: int = 32 * 2**20

@@ -152,7 +152,10 @@ class _Inputs:
         self._conf = conf
         self._video = video
         self._limits = InputLimits(
-            max_bytes=conf.max_image_bytes, max_pixels=conf.max_image_pixels, allow_private=conf.fetch_private
+            max_bytes=conf.max_image_bytes,
+            max_pixels=conf.max_image_pixels,
+            may_fetch=conf.fetch,
+            allow_private=conf.fetch_private,
         )
         self.warnings: list[str] = []
 

@@ -26,7 +26,9 @@ class InputLimits:
 
     max_bytes: int
     max_pixels: int
-    allow_private: bool
+    may_fetch: bool = True
+    """Take URLs."""
+    allow_private: bool = False
     """Fetch from private and loopback addresses too."""
 
 
@@ -42,6 +44,8 @@ def read_bytes(field: str, value: str, limits: InputLimits) -> bytes:
     """What is behind an http(s) URL, a data URI or bare base64. Raises InvalidRequest for `field`."""
     if not URL.match(value):
         return _decode_base64(field, value, limits.max_bytes)
+    if not limits.may_fetch:
+        raise InvalidRequest(field, "This server fetches nothing from URLs; send the file itself, as base64.")
     try:
         return fetch(value, limits.max_bytes, allow_private=limits.allow_private)
     except FetchError as error:
