@@ -110,6 +110,7 @@ VIDEOAPI = {
     "fetch": env.bool("VIDEOAPI_FETCH", default=True),
     "fetch_private": env.bool("VIDEOAPI_FETCH_PRIVATE", default=False),
     "max_body_bytes": env.int("VIDEOAPI_MAX_BODY_BYTES", default=32 * 2**20),
+    "body_seconds": env.float("VIDEOAPI_BODY_SECONDS", default=30.0),
     "max_clip_bytes": env.int("VIDEOAPI_MAX_CLIP_BYTES", default=100 * 2**20),
     "grace_seconds": env.float("VIDEOAPI_GRACE_SECONDS", default=30.0),
     "check_seconds": env.float("VIDEOAPI_CHECK_SECONDS", default=5.0),

@@ -41,6 +41,8 @@ class Conf:
     fetch_private: bool = False
     """Fetch input images from private and loopback addresses too."""
     max_body_bytes: int = 32 * 2**20
+    body_seconds: float = 30.0
+    """How long a client may be silent within a request that it sends; a large body may take longer in all."""
     max_image_bytes: int = 20 * 2**20
     max_image_pixels: int = 40_000_000
     """Of a clip's frames, too."""

@@ -9,8 +9,9 @@ from typing import Any
 
 from rest_framework import serializers
 
-# All control characters but tab, line feed and carriage return.
-CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+# All control characters but tab, line feed and carriage return; and those that make a text look like another one, by
+# turning its direction.
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 MAX_INTEGER = 2**63 - 1  # the database's
 DECIMAL = re.compile(r"\d{1,6}(\.\d{1,6})?", re.ASCII)
 
@@ -63,7 +64,7 @@ class ObjectField(serializers.Field[dict[str, Any], Any, Any, Any]):
             text.encode()
         except ValueError as error:
             raise serializers.ValidationError("Holds infinity, or half of a character.") from error
-        if "\\u0000" in text:
+        if "\\u0000" in text or CONTROL.search(text):
             raise serializers.ValidationError("Holds a control character.")
         return data
 

@@ -57,7 +57,7 @@ class VideoRequestSerializer(serializers.Serializer[Any]):
     input_reference = StrictCharField(required=False)
     width = StrictIntegerField(required=False, min_value=1)
     height = StrictIntegerField(required=False, min_value=1)
-    size = StrictCharField(required=False)
+    size = StrictCharField(required=False, max_length=20)
     num_frames = StrictIntegerField(required=False, min_value=1)
     fps = StrictIntegerField(required=False, min_value=1)
     seconds = SecondsField(required=False)
@@ -66,7 +66,11 @@ class VideoRequestSerializer(serializers.Serializer[Any]):
     step = StrictIntegerField(required=False, min_value=1)
     params = ObjectField(required=False)
     priority = StrictIntegerField(required=False, default=0, min_value=MIN_PRIORITY)
-    response_format = serializers.ChoiceField(choices=RESPONSE_FORMATS, default="url")
+    response_format = serializers.ChoiceField(
+        choices=RESPONSE_FORMATS,
+        default="url",
+        error_messages={"invalid_choice": f"Must be one of: {', '.join(RESPONSE_FORMATS)}."},
+    )
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict):
