@@ -13,13 +13,17 @@ from PIL import Image
 
 from tests.images import base64_of, data_uri, encode, plain
 from videoapi.exceptions import InvalidRequest
-from videoapi.inputs import InputLimits, decode_image, fit, is_cut, read_image
+from videoapi.inputs import InputLimits, decode_image, is_cut, read_bytes
+from videoapi.inputs.images import ImageError, decode, fit
 
 LIMITS = InputLimits(max_bytes=100_000, max_pixels=1_000_000, allow_private=True)
 
 
 def read(value: str, limits: InputLimits = LIMITS) -> Image.Image:
-    return read_image("start_image", value, limits)
+    try:
+        return decode(read_bytes("start_image", value, limits), limits.max_pixels).image
+    except ImageError as error:
+        raise InvalidRequest("start_image", str(error)) from error
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
@@ -120,7 +124,7 @@ def test_a_server_that_may_not_fetch_says_what_to_send_instead() -> None:
 
 def test_an_image_is_held_to_its_own_limit_where_more_was_read_for_a_clip() -> None:
     with pytest.raises(InvalidRequest, match=r"The image is larger than 100000 bytes\."):
-        decode_image("input_reference", bytes(100_001), LIMITS)
+        decode_image("input_reference", bytes(100_001), LIMITS, 64, 48)
 
 
 @pytest.mark.parametrize(

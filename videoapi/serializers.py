@@ -24,7 +24,7 @@ from videoapi.fields import (
     StrictFloatField,
     StrictIntegerField,
 )
-from videoapi.inputs import InputLimits, decode_image, fit, is_cut, read_bytes
+from videoapi.inputs import InputLimits, decode_image, is_cut, read_bytes
 from videoapi.types import GenerationRequest, ModelSpec
 
 MIN_PRIORITY = -100
@@ -170,7 +170,7 @@ class _Inputs:
         if find_container(data):
             hint = " A clip goes into 'input_reference'." if "clip" in self._spec.modes else ""
             raise InvalidRequest(field, f"This is a video, not an image.{hint}")
-        return self._fit(field, decode_image(field, data, self._limits))
+        return self._decode(field, data)
 
     def read_reference(self) -> tuple[Image | None, bytes | None]:
         """The start image or the clip, by what the bytes are and not by any name."""
@@ -187,7 +187,7 @@ class _Inputs:
             self._check_clip(field, data)
             return None, data
         words = {"otherwise": NEITHER} if takes_clips else {}
-        return self._fit(field, decode_image(field, data, self._limits, **words)), None
+        return self._decode(field, data, **words), None
 
     def _check_clip(self, field: str, data: bytes) -> None:
         video, conf = self._video, self._conf
@@ -207,9 +207,12 @@ class _Inputs:
                 f"{field} is longer than the video: only its first {video.num_frames / video.fps:g} seconds are used."
             )
 
-    def _fit(self, field: str, original: Image) -> Image:
-        self._note_cut(field, original.size)
-        return fit(original, self._video.width, self._video.height)
+    def _decode(self, field: str, data: bytes, **words: str) -> Image:
+        picture = decode_image(field, data, self._limits, self._video.width, self._video.height, **words)
+        self._note_cut(field, picture.size)
+        if picture.is_animated:
+            self.warnings.append(f"{field} is animated: its first frame is used.")
+        return picture.image
 
     def _note_cut(self, field: str, size: tuple[int, int]) -> None:
         width, height = self._video.width, self._video.height
