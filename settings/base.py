@@ -108,6 +108,7 @@ VIDEOAPI = {
     "slots": tuple(env.str("VIDEOAPI_SLOTS", default="*").split(";")),
     "embed_metadata": env.bool("VIDEOAPI_EMBED_METADATA", default=True),
     "fetch": env.bool("VIDEOAPI_FETCH", default=True),
+    "fetch_seconds": env.float("VIDEOAPI_FETCH_SECONDS", default=30.0),
     "fetch_private": env.bool("VIDEOAPI_FETCH_PRIVATE", default=False),
     "max_body_bytes": env.int("VIDEOAPI_MAX_BODY_BYTES", default=32 * 2**20),
     "body_seconds": env.float("VIDEOAPI_BODY_SECONDS", default=30.0),

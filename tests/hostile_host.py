@@ -12,6 +12,17 @@ from tests.images import plain
 
 BOMB = gzip.compress(bytes(50_000_000))
 FOREVER = 10_000
+# An address that nobody here is connected to, and those to which no server may connect.
+PUBLIC = "93.184.216.34"
+
+HOSTS = [
+    "127.0.0.1", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "0.0.0.0", "[::1]", "[::]", "[::ffff:127.0.0.1]",
+    "[::ffff:7f00:1]", "[64:ff9b::7f00:1]", "[64:ff9b:1::7f00:1]", "[fe80::1]", "[fe80::1%25eth0]", "[fec0::1]",
+    "[fd00:ec2::254]", "[2002:7f00:1::]", "[2001:0:7f00:1::]", "[ff02::1]", "100.64.0.1", "100.100.100.200",
+    "169.254.169.254", "10.0.0.1", "172.16.0.1", "192.168.1.1", "192.0.0.8", "192.88.99.1", "198.18.0.1",
+    "168.63.129.16", "224.0.0.1", "240.0.0.1", "255.255.255.255", "localhost", "localhost.", "LOCALHOST",
+    "127。0。0。1", "１２７.0.0.1", "①②⑦.0.0.1",
+]  # fmt: skip
 
 
 class HostileHandler(BaseHTTPRequestHandler):

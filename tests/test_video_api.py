@@ -228,7 +228,7 @@ def test_an_invalid_field_is_a_400_that_names_it_and_leaves_nothing(
         (json.dumps(GOOD).encode("utf-16"), 400, "not valid JSON"),
         (b'{"cfg_scale": 1e999, "model": "faulty-good", "prompt": "x"}', 400, "Must be a number."),
         (b'{"model": "faulty-good", "prompt": "x", "\\ud800": 1}', 400, "Unknown field."),
-        (b'{"model": "\\ud800", "prompt": "x"}', 400, "Surrogate"),
+        (b'{"model": "\\ud800", "prompt": "x"}', 400, "Holds half of a character."),
         (b" " * (33 * 2**20), 413, "larger than"),
     ],
     ids=[

@@ -38,6 +38,8 @@ class Conf:
     """Write prompt, seed, model and versions into the mp4."""
     fetch: bool = True
     """Fetch input images and clips from URLs."""
+    fetch_seconds: float = 30.0
+    """The longest that a download may take."""
     fetch_private: bool = False
     """Fetch input images from private and loopback addresses too."""
     max_body_bytes: int = 32 * 2**20

@@ -18,6 +18,7 @@ from videoapi.engine.registry import get_catalog
 from videoapi.exceptions import InvalidRequest, suggest
 from videoapi.fields import (
     MAX_INTEGER,
+    DataField,
     ObjectField,
     SecondsField,
     StrictCharField,
@@ -52,9 +53,9 @@ class VideoRequestSerializer(serializers.Serializer[Any]):
     model = StrictCharField(max_length=200)
     prompt = StrictCharField()
     negative_prompt = StrictCharField(required=False, allow_blank=True)
-    start_image = StrictCharField(required=False)
-    end_image = StrictCharField(required=False)
-    input_reference = StrictCharField(required=False)
+    start_image = DataField(required=False)
+    end_image = DataField(required=False)
+    input_reference = DataField(required=False)
     width = StrictIntegerField(required=False, min_value=1)
     height = StrictIntegerField(required=False, min_value=1)
     size = StrictCharField(required=False, max_length=20)
@@ -159,6 +160,7 @@ class _Inputs:
             max_bytes=conf.max_image_bytes,
             max_pixels=conf.max_image_pixels,
             may_fetch=conf.fetch,
+            fetch_seconds=conf.fetch_seconds,
             allow_private=conf.fetch_private,
         )
         self.warnings: list[str] = []

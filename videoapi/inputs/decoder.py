@@ -5,18 +5,17 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
-import json
 import logging
-import multiprocessing
 import os
 import queue
+import socket
 import subprocess
 import sys
-from typing import Any
 
 from PIL import Image
 
 from videoapi.exceptions import InvalidRequest, TooManyRequests
+from videoapi.inputs.exchange import receive, send
 from videoapi.inputs.images import NO_IMAGE, ImageError, NotAnImage, Picture
 from videoapi.inputs.limits import InputLimits
 
@@ -89,7 +88,8 @@ class Decoder:
     """One process. It ends when this one does, by the end of their connection."""
 
     def __init__(self) -> None:
-        self._connection, theirs = multiprocessing.Pipe()
+        self._connection, theirs = socket.socketpair()
+        self._connection.settimeout(DECODE_SECONDS)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "videoapi.inputs.decoder_process", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
@@ -107,7 +107,11 @@ class Decoder:
         """Raises ImageError. Whatever else happens ends the process."""
         order = {"max_pixels": max_pixels, "width": width, "height": height}
         try:
-            answer, pixels = self._ask(json.dumps(order).encode(), data)
+            send(self._connection, order, data)
+            answer, pixels = receive(self._connection)
+        except TimeoutError as error:
+            self.kill()
+            raise ImageError(f"Reading the image took longer than {DECODE_SECONDS:g} seconds.") from error
         except (EOFError, OSError) as error:
             self.kill()
             logger.warning("an image of %d bytes has ended its decoder: %s", len(data), self._process.returncode)
@@ -117,15 +121,8 @@ class Decoder:
             raise
         if "error" in answer:
             raise ImageError(answer["error"]) if answer["error"] else NotAnImage(NO_IMAGE)
-        image = Image.frombytes("RGB", (width, height), pixels)
+        image = Image.frombytes("RGB", (width, height), bytes(pixels))
         return Picture(image=image, size=tuple(answer["size"]), is_animated=answer["is_animated"])
-
-    def _ask(self, order: bytes, data: bytes) -> tuple[Any, bytes]:
-        self._connection.send_bytes(order)
-        self._connection.send_bytes(data)
-        if not self._connection.poll(DECODE_SECONDS):
-            raise ImageError(f"Reading the image took longer than {DECODE_SECONDS:g} seconds.")
-        return json.loads(self._connection.recv_bytes()), self._connection.recv_bytes()
 
     def kill(self) -> None:
         """End it now."""

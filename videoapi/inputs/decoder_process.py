@@ -5,13 +5,13 @@ A file that crashes a decoder, or that makes it take memory without end, ends th
 
 from __future__ import annotations
 
-import json
 import resource
 import signal
+import socket
 import sys
-from multiprocessing.connection import Connection
 from typing import Any
 
+from videoapi.inputs.exchange import receive, send
 from videoapi.inputs.images import ImageError, NotAnImage, decode, fit
 
 # What the process may take: some for itself, and for each pixel what the copies on the way to RGB need.
@@ -23,23 +23,21 @@ def main(descriptor: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for limit in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE):
         resource.setrlimit(limit, (0, 0))
-    connection = Connection(descriptor)
-    while True:
-        try:
-            order, data = json.loads(connection.recv_bytes()), connection.recv_bytes()
-        except EOFError:
-            return
-        answer, pixels = _decode(data, **order)
-        connection.send_bytes(json.dumps(answer).encode())
-        connection.send_bytes(pixels)
+    with socket.socket(fileno=descriptor) as connection:
+        while True:
+            try:
+                order, data = receive(connection)
+            except EOFError:
+                return
+            send(connection, *_decode(data, **order))
 
 
-def _decode(data: bytes, max_pixels: int, width: int, height: int) -> tuple[dict[str, Any], bytes]:
+def _decode(data: bytearray, max_pixels: int, width: int, height: int) -> tuple[dict[str, Any], bytes]:
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     memory = MEMORY + MEMORY_A_PIXEL * max_pixels
     resource.setrlimit(resource.RLIMIT_AS, (memory if hard == resource.RLIM_INFINITY else min(memory, hard), hard))
     try:
-        picture = decode(data, max_pixels)
+        picture = decode(bytes(data), max_pixels)
         pixels = fit(picture.image, width, height).tobytes()
     except NotAnImage:
         return {"error": ""}, b""

@@ -12,7 +12,7 @@ from requests_hardened.ip_filter import InvalidIPAddress
 
 from videoapi.inputs.connections import Deadline, OpenAdapter, PublicAdapter
 
-CONNECT_SECONDS, READ_SECONDS, TOTAL_SECONDS = 5.0, 10.0, 30.0
+CONNECT_SECONDS, READ_SECONDS = 5.0, 10.0
 MAX_REDIRECTS = 3
 REDIRECTS = (301, 302, 303, 307, 308)
 MAX_URL_LENGTH = 2048
@@ -25,20 +25,20 @@ class FetchError(Exception):
     """The URL cannot be fetched; the message is a clause for the client that names no address."""
 
 
-def fetch(url: str, max_bytes: int, *, allow_private: bool) -> bytes:
+def fetch(url: str, max_bytes: int, *, allow_private: bool, seconds: float) -> bytes:
     """The body behind an http or https URL.
 
-    Every connection, also after a redirect, is to an address that was checked just before, and is ended at the
-    deadline whatever it is at; proxies, passwords and certificates of the environment are not used. `allow_private`
-    lifts the address check, for tests and for sources on the operator's own network. Raises FetchError.
+    Every connection, also after a redirect, is to an address that was checked just before, and is ended after so many
+    seconds in all, whatever it is at; proxies, passwords and certificates of the environment are not used.
+    `allow_private` lifts the address check, for tests and for sources on the operator's own network. Raises FetchError.
     """
-    with Deadline(TOTAL_SECONDS) as deadline, _open_session(deadline, allow_private=allow_private) as session:
+    with Deadline(seconds) as deadline, _open_session(deadline, allow_private=allow_private) as session:
         try:
             return _follow(session, url, max_bytes, deadline)
         except InvalidIPAddress as error:
             raise FetchError("is on an address that this server does not fetch from") from error
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            why = f"took longer than {TOTAL_SECONDS:g} seconds" if deadline.is_over else "could not be fetched"
+            why = f"took longer than {seconds:g} seconds" if deadline.is_over else "could not be fetched"
             raise FetchError(why) from error
 
 

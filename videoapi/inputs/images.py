@@ -16,6 +16,7 @@ MIN_SIDE = 8
 MAX_FRAMES = 1000
 # Profiles for print take three megabytes.
 MAX_METADATA = 4 * 2**20
+TOO_MUCH_METADATA = f"The image has more than {MAX_METADATA} bytes of metadata."
 
 
 class ImageError(Exception):
@@ -40,6 +41,8 @@ class Picture:
 
 def decode(data: bytes, max_pixels: int) -> Picture:
     """The picture in those bytes, turned upright. Raises ImageError and MemoryError."""
+    if _measure_segments(data) > MAX_METADATA:
+        raise ImageError(TOO_MUCH_METADATA)
     try:
         # Pillow warns of large images; the pixel limit below decides, before anything is decoded.
         with warnings.catch_warnings():
@@ -88,7 +91,20 @@ def _check(image: Image.Image, max_pixels: int) -> bool:
 def _check_metadata(image: Image.Image) -> None:
     values = [*image.info.values(), *(body for _, body in getattr(image, "applist", ()))]
     if sum(len(value) for value in values if isinstance(value, str | bytes)) > MAX_METADATA:
-        raise ImageError(f"The image has more than {MAX_METADATA} bytes of metadata.")
+        raise ImageError(TOO_MUCH_METADATA)
+
+
+def _measure_segments(data: bytes) -> int:
+    """The bytes in the APP and COM segments before a JPEG's picture (ITU T.81, B.1.1.4); of another file, 0.
+
+    Pillow copies all that it has at every further one.
+    """
+    size, at = 0, 2
+    while data[:2] == b"\xff\xd8" and data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] != b"\xda":
+        length = int.from_bytes(data[at + 2 : at + 4], "big")
+        size += length if data[at + 1] >= 0xE0 else 0
+        at += 2 + max(2, length)
+    return size
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -11,6 +11,8 @@ class InputLimits:
 
     max_bytes: int
     max_pixels: int
+    fetch_seconds: float = 30.0
+    """The longest that a download may take."""
     may_fetch: bool = True
     """Take URLs."""
     allow_private: bool = False
