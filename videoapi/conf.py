@@ -51,6 +51,8 @@ class Conf:
     max_clip_bytes: int = 100 * 2**20
     threads: int = 256
     """The web server's; all but SPARE_THREADS may wait for videos at once."""
+    max_waiting_per_client: int = 0
+    """How many requests of one client may wait at once, streams of events among them; 0 for half of all seats."""
     sync_seconds: float = 0.0
     """A synchronous request that takes longer is answered with 202 and goes on; 0 for no limit."""
     cancel_on_disconnect: bool = True
@@ -87,6 +89,11 @@ class Conf:
     def seats(self) -> int:
         """How many requests may hold their thread for long."""
         return max(1, self.threads - SPARE_THREADS)
+
+    @property
+    def own_seats(self) -> int:
+        """How many of them one client may take."""
+        return self.max_waiting_per_client or max(1, self.seats // 2)
 
     @property
     def address(self) -> str:

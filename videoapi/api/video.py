@@ -39,7 +39,7 @@ class VideoView(APIView):
         serializer.is_valid(raise_exception=True)
         if prefers_async(request):
             return _accepted(_submit(request, serializer), preferred=True)
-        with waiter.seat(conf.seats):
+        with waiter.seat(conf.seats, find_caller(request).name, conf.own_seats):
             return _wait(request, _submit(request, serializer), conf, as_base64=serializer.wants_base64)
 
 
