@@ -90,7 +90,7 @@ class Decoder:
     def __init__(self) -> None:
         self._connection, theirs = socket.socketpair()
         self._connection.settimeout(DECODE_SECONDS)
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603  (no words of a client)
             [sys.executable, "-m", "videoapi.inputs.decoder_process", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
