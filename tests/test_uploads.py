@@ -69,6 +69,12 @@ def test_a_body_that_is_too_large_is_refused_also_while_it_does_not_come(server:
     assert talk(server, head, lambda connection: None) == (413, "payload_too_large")
 
 
+def test_a_body_in_chunks_is_a_411(server: Server) -> None:
+    head = {"Transfer-Encoding": "chunked", "Connection": "close"}
+    chunk = b"%x\r\n%s\r\n0\r\n\r\n" % (len(GOOD), GOOD)
+    assert talk(server, head, lambda connection: connection.sendall(chunk)) == (411, "length_required")
+
+
 @pytest.mark.parametrize(
     ("head", "status"),
     [

@@ -33,6 +33,14 @@ class SlowBody(APIException):
     default_code = "request_timeout"
 
 
+class LengthRequired(APIException):
+    """The body comes in chunks, of which Django reads none: HTTP 411."""
+
+    status_code = 411
+    default_code = "length_required"
+    default_detail = "Send the body with a Content-Length, not in chunks."
+
+
 class UnsupportedContent(APIException):
     """The body is coded in a way that is not read here: HTTP 415."""
 
@@ -58,6 +66,12 @@ def read_body(request: Request, stream: IO[bytes], conf: Conf) -> bytes:
     if is_cut.is_set():
         raise SlowBody(f"The body took longer than {seconds:.0f} seconds.")
     return body
+
+
+def require_length(request: Request) -> None:
+    """Raises LengthRequired: the body would be taken for an empty one."""
+    if "Transfer-Encoding" in request.headers:
+        raise LengthRequired
 
 
 def _discard(stream: IO[bytes], most: int) -> None:
