@@ -93,8 +93,8 @@ def test_one_client_does_not_get_every_seat(configure: Any) -> None:
     assert not waiter._taken
 
 
-def test_half_of_the_seats_are_for_others(configure: Any) -> None:
+def test_a_quarter_of_the_seats_is_for_others(configure: Any) -> None:
     conf = configure(threads=132)
-    assert (conf.seats, conf.own_seats) == (100, 50)
+    assert (conf.seats, conf.own_seats) == (100, 75)
     assert configure(threads=132, max_waiting_per_client=7).own_seats == 7
     assert configure(threads=1).own_seats == 1

@@ -52,7 +52,8 @@ class Conf:
     threads: int = 256
     """The web server's; all but SPARE_THREADS may wait for videos at once."""
     max_waiting_per_client: int = 0
-    """How many requests of one client may wait at once, streams of events among them; 0 for half of all seats."""
+    """How many requests of one client may wait at once, streams of events among them; 0 for three quarters of all
+    seats."""
     sync_seconds: float = 0.0
     """A synchronous request that takes longer is answered with 202 and goes on; 0 for no limit."""
     cancel_on_disconnect: bool = True
@@ -93,7 +94,7 @@ class Conf:
     @property
     def own_seats(self) -> int:
         """How many of them one client may take."""
-        return self.max_waiting_per_client or max(1, self.seats // 2)
+        return self.max_waiting_per_client or max(1, self.seats * 3 // 4)
 
     @property
     def address(self) -> str:
