@@ -1,6 +1,7 @@
 """What development and production share."""
 
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import environ
@@ -16,12 +17,15 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "axes",
+    "corsheaders",
     "rest_framework",
     "django_tasks",
     "django_tasks_db",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -29,7 +33,17 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+# Ten wrong passwords from one address, and it waits. By the name alone, anybody could lock out the operator.
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = ["ip_address"]
+AXES_CLIENT_IP_CALLABLE = "videoapi.api.access.find_address"
+AXES_RESET_ON_SUCCESS = True
+AXES_DISABLE_ACCESS_LOG = True
+AXES_VERBOSE = False
 ROOT_URLCONF = "videoapi.urls"
 WSGI_APPLICATION = "videoapi.wsgi.application"
 TEMPLATES = [
@@ -92,6 +106,7 @@ VIDEOAPI = {
     "public_url": env.str("VIDEOAPI_PUBLIC_URL", default="").rstrip("/"),
     "preload": tuple(env.list("VIDEOAPI_PRELOAD", default=[])),
     "threads": env.int("VIDEOAPI_THREADS", default=256),
+    "max_waiting_per_client": env.int("VIDEOAPI_MAX_WAITING_PER_CLIENT", default=0),
     "sync_seconds": env.float("VIDEOAPI_SYNC_TIMEOUT", default=0.0),
     "cancel_on_disconnect": env.bool("VIDEOAPI_CANCEL_ON_DISCONNECT", default=True),
     "max_priority": env.int("VIDEOAPI_MAX_PRIORITY", default=0),
@@ -107,13 +122,31 @@ VIDEOAPI = {
     "stall_seconds": env.float("VIDEOAPI_STALL_SECONDS", default=1800.0),
     "slots": tuple(env.str("VIDEOAPI_SLOTS", default="*").split(";")),
     "embed_metadata": env.bool("VIDEOAPI_EMBED_METADATA", default=True),
+    "fetch": env.bool("VIDEOAPI_FETCH", default=True),
+    "fetch_seconds": env.float("VIDEOAPI_FETCH_SECONDS", default=30.0),
     "fetch_private": env.bool("VIDEOAPI_FETCH_PRIVATE", default=False),
     "max_body_bytes": env.int("VIDEOAPI_MAX_BODY_BYTES", default=32 * 2**20),
+    "body_seconds": env.float("VIDEOAPI_BODY_SECONDS", default=30.0),
     "max_clip_bytes": env.int("VIDEOAPI_MAX_CLIP_BYTES", default=100 * 2**20),
     "grace_seconds": env.float("VIDEOAPI_GRACE_SECONDS", default=30.0),
     "check_seconds": env.float("VIDEOAPI_CHECK_SECONDS", default=5.0),
     "stale_seconds": env.float("VIDEOAPI_STALE_SECONDS", default=30.0),
 }
+
+# Web pages of these origins may call the API, with a key but never with a login; the admin is not theirs.
+CORS_ALLOW_ALL_ORIGINS = env.str("VIDEOAPI_CORS_ORIGINS", default="") == "*"
+CORS_ALLOWED_ORIGINS = [] if CORS_ALLOW_ALL_ORIGINS else env.list("VIDEOAPI_CORS_ORIGINS", default=[])
+CORS_URLS_REGEX = r"^/(?!admin/|static/)"
+CORS_ALLOW_HEADERS = [
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "last-event-id",
+    "prefer",
+    "range",
+    "x-api-key",
+]
+CORS_EXPOSE_HEADERS = ["Accept-Ranges", "Content-Range", "Location", "Preference-Applied", "Retry-After"]
 
 LOGGING = {
     "version": 1,

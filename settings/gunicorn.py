@@ -1,6 +1,9 @@
 """gunicorn's configuration. One process, many threads: the web only waits."""
 
+import math
 import os
+import struct
+from socket import SO_RCVTIMEO, SOL_SOCKET
 from typing import Any
 
 # Before the import: the role is in the format of the log lines.
@@ -22,6 +25,12 @@ accesslog = "-"
 # Without the query, where addresses of videos carry their signatures.
 access_log_format = '%(h)s "%(m)s %(U)s" %(s)s %(M)s ms'
 logconfig_dict = LOGGING
+
+
+def when_ready(server: Any) -> None:
+    """Connections inherit it: a client that stops in the middle of a request must not keep its thread for ever."""
+    for listener in server.LISTENERS:
+        listener.sock.setsockopt(SOL_SOCKET, SO_RCVTIMEO, struct.pack("ll", math.ceil(VIDEOAPI["body_seconds"]), 0))
 
 
 def post_worker_init(worker: Any) -> None:

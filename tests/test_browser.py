@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -19,6 +20,26 @@ ARGUMENTS = [
     "--disable-sync",
     "--no-first-run",
 ]
+SCRIPT = "<script>window.pwned=1</script><img src=x onerror=window.pwned=1>'\"</textarea></pre>"
+HOSTILE = "00000000-0000-4000-8000-000000000001"
+# Every field of text, one script each.
+ROWS = f"""
+from django.utils import timezone
+from videoapi.models import APIKey, Generation, State, Worker, issue_key
+text = {SCRIPT!r}
+key, _ = issue_key(text)
+Worker.objects.create(
+    name=text[:100], slots=[[text]], last_seen=timezone.now(), loaded=[{{"model": text, "memory_mib": 1}}],
+    unavailable={{text: text}},
+)
+Generation.objects.create(
+    pk="{HOSTILE}", model=text, client=text, api_key=key, prompt=text, seed=1, width=64, height=48, num_frames=5, fps=5,
+    parameters={{"negative_prompt": text, "num_inference_steps": 4, "guidance_scale": 5.0, "params": {{text: text}}}},
+    warnings=[text], state=State.FAILED, worker=text, error_code=text[:40], error_field=text[:40], error_message=text,
+    log=text, phase=text[:20], detail=text, events=[{{"status": text, "phase": text, "attempt": 1, "at": text}}],
+    timings={{text: 1.0}},
+)
+"""
 USER, PASSWORD = "operator", "not-a-secret"
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -114,3 +135,32 @@ def test_the_admin_follows_a_running_generation(page: Any, faulty_server: Server
     page.wait_for_selector("progress")
     page.wait_for_selector("video")
     assert "Completed" in page.inner_text("#content")
+
+
+def test_scripts_in_texts_are_shown_and_not_run(page: Any, faulty_server: Server) -> None:
+    """Logged in by the test before; every text that a client, a model or a worker can choose holds a script."""
+    faulty_server.manage("shell", "--no-imports", "-c", ROWS)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    base = f"{faulty_server.url}/admin/videoapi"
+    for path in (
+        "generation/",
+        f"generation/{HOSTILE}/change/",
+        f"generation/?q={quote(SCRIPT)}",
+        f"generation/?model={quote(SCRIPT)}",
+        "worker/",
+        "worker/<name>/change/",
+        "apikey/",
+        "../",
+    ):
+        if "<name>" in path:
+            page.goto(f"{base}/worker/")
+            page.click("th.field-name a >> nth=-1")
+        else:
+            page.goto(f"{base}/{path}")
+        assert page.evaluate("window.pwned === undefined"), path
+        assert page.locator("img[src='x']").count() == 0, path
+    page.goto(f"{base}/generation/{HOSTILE}/change/")
+    shown = page.content()
+    assert shown.count("&lt;img src=x") >= 9
+    assert errors == []

@@ -14,7 +14,7 @@ from PIL import Image
 
 from tests.clips import convert, corners, encode_clip, grey, greys, index_of, spots, turned, without_durations
 from videoapi.encoding import check_clip, read_clip
-from videoapi.inputs import fit
+from videoapi.inputs.images import fit
 
 RED = (200, 60, 90)
 

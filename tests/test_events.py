@@ -74,7 +74,8 @@ def test_the_stream_of_nothing_is_404(faulty_server: Server) -> None:
 
 
 def test_listeners_take_no_more_than_their_seats_and_give_them_back(tmp_path: Any, faulty_plugins: Any) -> None:
-    with Server(tmp_path, faulty_plugins, VIDEOAPI_PRELOAD="", VIDEOAPI_THREADS="34") as server:
+    seats = {"VIDEOAPI_THREADS": "34", "VIDEOAPI_MAX_WAITING_PER_CLIENT": "2"}
+    with Server(tmp_path, faulty_plugins, VIDEOAPI_PRELOAD="", **seats) as server:
         path = server.post(SLOW, Prefer="respond-async").headers["Location"]
         for _ in range(3):
             assert send(urllib.request.Request(f"{server.url}{path}/events", method="HEAD")).status == 200

@@ -188,7 +188,8 @@ def test_a_limit_on_waiting_is_202_and_the_work_goes_on(tmp_path: Any, faulty_pl
 
 
 def test_others_are_answered_while_every_seat_is_taken(tmp_path: Any, faulty_plugins: Any) -> None:
-    with Server(tmp_path, faulty_plugins, VIDEOAPI_PRELOAD="", VIDEOAPI_THREADS="40") as server:
+    seats = {"VIDEOAPI_THREADS": "40", "VIDEOAPI_MAX_WAITING_PER_CLIENT": "8"}
+    with Server(tmp_path, faulty_plugins, VIDEOAPI_PRELOAD="", **seats) as server:
         answers: list[Answer] = []
         threads = [threading.Thread(target=lambda: answers.append(server.post(SLOW))) for _ in range(60)]
         for thread in threads:

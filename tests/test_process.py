@@ -179,6 +179,15 @@ def test_a_crash_without_a_word_says_how_it_ended_alone(start: Any, tmp_path: Pa
         process.generate(job(tmp_path), Listener(), PATIENCE)
 
 
+def test_previews_that_cannot_be_written_are_left_out_and_logged_once(start: Any, tmp_path: Path) -> None:
+    process, listener = start("slow"), Listener()
+    process.load(listener, PATIENCE)
+    (tmp_path / "preview.new.jpg").mkdir()
+    assert process.generate(job(tmp_path, steps=25), listener, PATIENCE)
+    assert not [message for message in listener.messages if message["kind"] == "preview"]
+    assert process.output.text().count("a preview could not be written and is left out") == 1
+
+
 def test_a_model_that_prints_without_end_is_not_held_up(start: Any, tmp_path: Path) -> None:
     process = start("chatty")
     process.load(Listener(), PATIENCE)

@@ -183,7 +183,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"step": 10_000_000}, "step", "10000000 is over the limit of 200"),
     ({"priority": 1}, "priority", "1 is over the limit of 0."),
     ({"priority": -101}, "priority", "greater than or equal to -100"),
-    ({"response_format": "xml"}, "response_format", "not a valid choice"),
+    ({"response_format": "xml"}, "response_format", "Must be one of: url, b64_json."),
     ({"start_image": "not base64!"}, "start_image", "Neither"),
     ({"start_image": ""}, "start_image", "may not be blank"),
     ({"start_image": base64_of(b"no image")}, "start_image", "Not a whole PNG, JPEG or WEBP image."),
@@ -228,7 +228,7 @@ def test_an_invalid_field_is_a_400_that_names_it_and_leaves_nothing(
         (json.dumps(GOOD).encode("utf-16"), 400, "not valid JSON"),
         (b'{"cfg_scale": 1e999, "model": "faulty-good", "prompt": "x"}', 400, "Must be a number."),
         (b'{"model": "faulty-good", "prompt": "x", "\\ud800": 1}', 400, "Unknown field."),
-        (b'{"model": "\\ud800", "prompt": "x"}', 400, "Surrogate"),
+        (b'{"model": "\\ud800", "prompt": "x"}', 400, "Holds half of a character."),
         (b" " * (33 * 2**20), 413, "larger than"),
     ],
     ids=[

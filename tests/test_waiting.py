@@ -78,5 +78,23 @@ def test_waiting_ends_at_the_limit_and_when_the_client_is_gone(configure: Any) -
 def test_seats_are_given_back(configure: Any) -> None:
     waiter = Waiter()
     for _ in range(2):
-        with waiter.seat(2), waiter.seat(2), pytest.raises(TooManyRequests, match="respond-async"), waiter.seat(2):
-            pass
+        with waiter.seat(2, "ann", 2), waiter.seat(2, "bob", 2), pytest.raises(TooManyRequests, match="respond-async"):
+            waiter.seat(2, "eve", 2).__enter__()
+
+
+def test_one_client_does_not_get_every_seat(configure: Any) -> None:
+    waiter = Waiter()
+    for _ in range(2):
+        with waiter.seat(9, "ann", 2), waiter.seat(9, "ann", 2):
+            with pytest.raises(TooManyRequests, match="2 requests of yours are waiting for their videos"):
+                waiter.seat(9, "ann", 2).__enter__()
+            with waiter.seat(9, "bob", 2):
+                pass
+    assert not waiter._taken
+
+
+def test_a_quarter_of_the_seats_is_for_others(configure: Any) -> None:
+    conf = configure(threads=132)
+    assert (conf.seats, conf.own_seats) == (100, 75)
+    assert configure(threads=132, max_waiting_per_client=7).own_seats == 7
+    assert configure(threads=1).own_seats == 1

@@ -36,15 +36,24 @@ class Conf:
     """One slot an entry: the comma-separated models that it serves, or '*'."""
     embed_metadata: bool = True
     """Write prompt, seed, model and versions into the mp4."""
+    fetch: bool = True
+    """Fetch input images and clips from URLs."""
+    fetch_seconds: float = 30.0
+    """The longest that a download may take."""
     fetch_private: bool = False
     """Fetch input images from private and loopback addresses too."""
     max_body_bytes: int = 32 * 2**20
+    body_seconds: float = 30.0
+    """How long a client may be silent within a request that it sends; a large body may take longer in all."""
     max_image_bytes: int = 20 * 2**20
     max_image_pixels: int = 40_000_000
     """Of a clip's frames, too."""
     max_clip_bytes: int = 100 * 2**20
     threads: int = 256
     """The web server's; all but SPARE_THREADS may wait for videos at once."""
+    max_waiting_per_client: int = 0
+    """How many requests of one client may wait at once, streams of events among them; 0 for three quarters of all
+    seats."""
     sync_seconds: float = 0.0
     """A synchronous request that takes longer is answered with 202 and goes on; 0 for no limit."""
     cancel_on_disconnect: bool = True
@@ -81,6 +90,11 @@ class Conf:
     def seats(self) -> int:
         """How many requests may hold their thread for long."""
         return max(1, self.threads - SPARE_THREADS)
+
+    @property
+    def own_seats(self) -> int:
+        """How many of them one client may take."""
+        return self.max_waiting_per_client or max(1, self.seats * 3 // 4)
 
     @property
     def address(self) -> str:

@@ -8,9 +8,14 @@ from fractions import Fraction
 from typing import Any
 
 from rest_framework import serializers
+from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
-# All control characters but tab, line feed and carriage return.
-CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+# All control characters but tab, line feed and carriage return; and those that make a text look like another one, by
+# turning its direction.
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+SURROGATE = re.compile(r"[\ud800-\udfff]")
+# Characters; more can only be a file.
+LONG = 10_000
 MAX_INTEGER = 2**63 - 1  # the database's
 DECIMAL = re.compile(r"\d{1,6}(\.\d{1,6})?", re.ASCII)
 
@@ -20,16 +25,32 @@ class StrictCharField(serializers.CharField):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(trim_whitespace=False, **kwargs)
+        # It takes seconds for an image: it looks at every character in Python.
+        slow = ProhibitSurrogateCharactersValidator
+        self.validators = [each for each in self.validators if not isinstance(each, slow)]
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
             raise serializers.ValidationError("Must be a string.")
-        if CONTROL.search(data):
+        if not data.isascii() and SURROGATE.search(data):
+            raise serializers.ValidationError("Holds half of a character.")
+        if self.has_control(data):
             raise serializers.ValidationError("Holds a control character.")
         if not self.allow_blank and not data.strip():
             raise serializers.ValidationError("Must not be blank.")
         text: str = super().to_internal_value(data)
         return text
+
+    def has_control(self, text: str) -> bool:
+        """It holds a character that no text needs."""
+        return CONTROL.search(text) is not None
+
+
+class DataField(StrictCharField):
+    """A file in base64, or where it is. Whatever else it is, is found when it is read."""
+
+    def has_control(self, text: str) -> bool:
+        return len(text) < LONG and super().has_control(text)
 
 
 class StrictIntegerField(serializers.IntegerField):
@@ -63,7 +84,7 @@ class ObjectField(serializers.Field[dict[str, Any], Any, Any, Any]):
             text.encode()
         except ValueError as error:
             raise serializers.ValidationError("Holds infinity, or half of a character.") from error
-        if "\\u0000" in text:
+        if "\\u0000" in text or CONTROL.search(text):
             raise serializers.ValidationError("Holds a control character.")
         return data
 

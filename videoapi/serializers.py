@@ -18,13 +18,14 @@ from videoapi.engine.registry import get_catalog
 from videoapi.exceptions import InvalidRequest, suggest
 from videoapi.fields import (
     MAX_INTEGER,
+    DataField,
     ObjectField,
     SecondsField,
     StrictCharField,
     StrictFloatField,
     StrictIntegerField,
 )
-from videoapi.inputs import InputLimits, decode_image, fit, is_cut, read_bytes
+from videoapi.inputs import InputLimits, decode_image, is_cut, read_bytes
 from videoapi.types import GenerationRequest, ModelSpec
 
 MIN_PRIORITY = -100
@@ -52,12 +53,12 @@ class VideoRequestSerializer(serializers.Serializer[Any]):
     model = StrictCharField(max_length=200)
     prompt = StrictCharField()
     negative_prompt = StrictCharField(required=False, allow_blank=True)
-    start_image = StrictCharField(required=False)
-    end_image = StrictCharField(required=False)
-    input_reference = StrictCharField(required=False)
+    start_image = DataField(required=False)
+    end_image = DataField(required=False)
+    input_reference = DataField(required=False)
     width = StrictIntegerField(required=False, min_value=1)
     height = StrictIntegerField(required=False, min_value=1)
-    size = StrictCharField(required=False)
+    size = StrictCharField(required=False, max_length=20)
     num_frames = StrictIntegerField(required=False, min_value=1)
     fps = StrictIntegerField(required=False, min_value=1)
     seconds = SecondsField(required=False)
@@ -66,7 +67,11 @@ class VideoRequestSerializer(serializers.Serializer[Any]):
     step = StrictIntegerField(required=False, min_value=1)
     params = ObjectField(required=False)
     priority = StrictIntegerField(required=False, default=0, min_value=MIN_PRIORITY)
-    response_format = serializers.ChoiceField(choices=RESPONSE_FORMATS, default="url")
+    response_format = serializers.ChoiceField(
+        choices=RESPONSE_FORMATS,
+        default="url",
+        error_messages={"invalid_choice": f"Must be one of: {', '.join(RESPONSE_FORMATS)}."},
+    )
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict):
@@ -152,7 +157,11 @@ class _Inputs:
         self._conf = conf
         self._video = video
         self._limits = InputLimits(
-            max_bytes=conf.max_image_bytes, max_pixels=conf.max_image_pixels, allow_private=conf.fetch_private
+            max_bytes=conf.max_image_bytes,
+            max_pixels=conf.max_image_pixels,
+            may_fetch=conf.fetch,
+            fetch_seconds=conf.fetch_seconds,
+            allow_private=conf.fetch_private,
         )
         self.warnings: list[str] = []
 
@@ -163,7 +172,7 @@ class _Inputs:
         if find_container(data):
             hint = " A clip goes into 'input_reference'." if "clip" in self._spec.modes else ""
             raise InvalidRequest(field, f"This is a video, not an image.{hint}")
-        return self._fit(field, decode_image(field, data, self._limits))
+        return self._decode(field, data)
 
     def read_reference(self) -> tuple[Image | None, bytes | None]:
         """The start image or the clip, by what the bytes are and not by any name."""
@@ -180,7 +189,7 @@ class _Inputs:
             self._check_clip(field, data)
             return None, data
         words = {"otherwise": NEITHER} if takes_clips else {}
-        return self._fit(field, decode_image(field, data, self._limits, **words)), None
+        return self._decode(field, data, **words), None
 
     def _check_clip(self, field: str, data: bytes) -> None:
         video, conf = self._video, self._conf
@@ -200,9 +209,12 @@ class _Inputs:
                 f"{field} is longer than the video: only its first {video.num_frames / video.fps:g} seconds are used."
             )
 
-    def _fit(self, field: str, original: Image) -> Image:
-        self._note_cut(field, original.size)
-        return fit(original, self._video.width, self._video.height)
+    def _decode(self, field: str, data: bytes, **words: str) -> Image:
+        picture = decode_image(field, data, self._limits, self._video.width, self._video.height, **words)
+        self._note_cut(field, picture.size)
+        if picture.is_animated:
+            self.warnings.append(f"{field} is animated: its first frame is used.")
+        return picture.image
 
     def _note_cut(self, field: str, size: tuple[int, int]) -> None:
         width, height = self._video.width, self._video.height

@@ -153,9 +153,8 @@ def main() -> None:
         measure_latency(server)
         measure_cancel(server)
         measure_recovery(server)
-    with serve(
-        VIDEOAPI_THREADS=str(WAITERS + 40), VIDEOAPI_MAX_QUEUED="1000", VIDEOAPI_MAX_QUEUED_PER_MODEL="1000"
-    ) as server:
+    limits = ("MAX_QUEUED", "MAX_QUEUED_PER_MODEL", "MAX_QUEUED_PER_CLIENT", "MAX_WAITING_PER_CLIENT")
+    with serve(VIDEOAPI_THREADS=str(WAITERS + 40), **{f"VIDEOAPI_{name}": "1000" for name in limits}) as server:
         measure_waiters(server)
     with serve(VIDEOAPI_SLOTS="*;*") as server:
         measure_throughput(server)

@@ -16,6 +16,9 @@ from videoapi.exceptions import IdempotencyConflict, InvalidRequest, Refused, To
 
 logger = logging.getLogger(__name__)
 
+# Of one that is stored with its generation, too.
+MESSAGE_LENGTH, PARAM_LENGTH = 4000, 200
+
 
 class Expired(APIException):
     """HTTP 410."""
@@ -28,9 +31,10 @@ class Expired(APIException):
 def error_body(status: int, code: str, message: str, param: str | None = None) -> dict[str, Any]:
     """The body of an error. `type` is OpenAI's: whose fault it is.
 
-    A message can quote the client's words, and JSON's escapes can spell half a character, which UTF-8 cannot.
+    A message can quote the client's words, which have no end, and JSON's escapes can spell half a character, which
+    UTF-8 cannot.
     """
-    message, param = _encodable(message), param and _encodable(param)
+    message, param = _encodable(message, MESSAGE_LENGTH), param and _encodable(param, PARAM_LENGTH)
     kind = "invalid_request_error" if status < 500 else "server_error"
     return {"error": {"code": code, "message": message, "type": kind, "param": param}}
 
@@ -69,8 +73,9 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
     return response
 
 
-def _encodable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
+def _encodable(text: str, length: int) -> str:
+    short = text if len(text) <= length else f"{text[: length - 1]}…"
+    return short.encode("utf-8", "backslashreplace").decode()
 
 
 def _first_detail(detail: Any) -> tuple[str | None, ErrorDetail]:

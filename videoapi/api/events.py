@@ -48,18 +48,21 @@ class EventsView(APIView):
         if request.method == "HEAD":
             return HttpResponse(content_type="text/event-stream", headers=headers)
         return StreamingHttpResponse(
-            EventStream(generation.pk, heard), content_type="text/event-stream", headers=headers
+            EventStream(generation.pk, heard, find_caller(request).name),
+            content_type="text/event-stream",
+            headers=headers,
         )
 
 
 class EventStream:
     """The text of the stream. It has its seat from the start, so that no seat is a 429."""
 
-    def __init__(self, pk: UUID, heard: int) -> None:
+    def __init__(self, pk: UUID, heard: int, client: str) -> None:
         self._pk = pk
         self._heard = heard
         self._seat = contextlib.ExitStack()
-        self._seat.enter_context(waiter.seat(get_conf().seats))
+        conf = get_conf()
+        self._seat.enter_context(waiter.seat(conf.seats, client, conf.own_seats))
         self._text = self._generate()
 
     def __iter__(self) -> Iterator[str]:

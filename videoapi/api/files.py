@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 from videoapi.api.access import find_caller, is_signed
 from videoapi.api.errors import Expired
 from videoapi.api.ranges import serve_file
-from videoapi.engine.storage import has_preview, preview_name
+from videoapi.engine.storage import has_preview, is_link, preview_name
 from videoapi.models import Generation, State
 
 
@@ -42,7 +42,7 @@ class GenerationFileView(APIView):
         if generation.state == State.EXPIRED:
             raise Expired
         stored = getattr(generation, self.field)
-        if not stored or not stored.storage.exists(stored.name):
+        if not stored or not stored.storage.exists(stored.name) or is_link(stored):
             raise Http404(f"Generation {generation.pk} has no such file.")
         return serve_file(request, stored.open("rb"), self.content_type, f"{generation.pk}{self.suffix}")
 

@@ -12,6 +12,7 @@ from videoapi.api.bodies import failure, failure_status, job_body, job_url, vide
 from videoapi.api.errors import Expired, error_body
 from videoapi.api.headers import has_hung_up, prefers_async, read_idempotency
 from videoapi.api.listing import list_generations
+from videoapi.api.uploads import require_length
 from videoapi.conf import Conf, get_conf
 from videoapi.engine.cancel import cancel
 from videoapi.engine.limits import check_rate
@@ -35,11 +36,12 @@ class VideoView(APIView):
 
     def post(self, request: Request) -> Response:
         conf = get_conf()
+        require_length(request)
         serializer = VideoRequestSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         if prefers_async(request):
             return _accepted(_submit(request, serializer), preferred=True)
-        with waiter.seat(conf.seats):
+        with waiter.seat(conf.seats, find_caller(request).name, conf.own_seats):
             return _wait(request, _submit(request, serializer), conf, as_base64=serializer.wants_base64)
 
 

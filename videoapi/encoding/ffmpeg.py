@@ -47,7 +47,7 @@ class FFmpeg:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  (closed in kill)
         command = ffmpeg.compile(stream.global_args("-hide_banner", "-loglevel", "error"), cmd=executable)
         try:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603  (names of our own)
                 command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._log
             )
         except OSError as error:

@@ -84,6 +84,7 @@ class Reporter:
         self._preview = preview
         self._preview_at = 0.0
         self._told = 0.0
+        self._has_lost_preview = False
         self._phase = "generating"
         self._since = time.monotonic()
         self.timings: dict[str, float] = {}
@@ -101,14 +102,24 @@ class Reporter:
     def preview(self, make: Callable[[], NDArray[np.uint8]]) -> None:
         now = time.monotonic()
         if now >= self._preview_at:
-            # Complete under another name first: the worker may be reading the one before.
-            unfinished = self._preview.with_suffix(".new.jpg")
-            write_thumbnail(make(), unfinished, enlarge=True)
-            unfinished.replace(self._preview)
-            self._channel.send(kind="preview")
+            self._write_preview(make())
             # Never more than a small share of the work.
             self._preview_at = time.monotonic() + max(PREVIEW_SECONDS, 20 * (time.monotonic() - now))
         self._check()
+
+    def _write_preview(self, frame: NDArray[np.uint8]) -> None:
+        """It is not worth failing for."""
+        # Complete under another name first: the worker may be reading the one before.
+        unfinished = self._preview.with_suffix(".new.jpg")
+        try:
+            write_thumbnail(frame, unfinished, enlarge=True)
+            unfinished.replace(self._preview)
+        except (EncodingError, OSError):
+            if not self._has_lost_preview:
+                logger.warning("a preview could not be written and is left out", exc_info=True)
+            self._has_lost_preview = True
+        else:
+            self._channel.send(kind="preview")
 
     def warn(self, message: str) -> None:
         self._channel.send(kind="warning", message=hide_paths(message))

@@ -67,7 +67,7 @@ class ModelProcess:
         # Unbuffered, C's stdout too: what a job prints is not left for the next one's log, nor lost in a crash.
         command = [sys.executable, "-u", "-m", "videoapi.engine.model_process", *arguments]
         # Its own process group: a Ctrl-C in the terminal is for the supervisor, which stops everything in order.
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603  (no words of a client)
             command,
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,

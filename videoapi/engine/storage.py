@@ -188,6 +188,15 @@ def has_preview(generation: Generation) -> bool:
     return generation.state == State.IN_PROGRESS and default_storage.exists(preview_name(generation))
 
 
+def is_link(field: FieldFile) -> bool:
+    """Somebody has put a link in place of the file, which may lead anywhere."""
+    try:
+        return Path(field.path).is_symlink()
+    except NotImplementedError:
+        # A storage that is no folder.
+        return False
+
+
 def preview_name(generation: Generation) -> str:
     """Where the running attempt's preview is, if it has made one."""
     return f"{PREVIEWS}/{generation.pk}-{generation.attempt}.jpg"

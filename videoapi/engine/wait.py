@@ -8,7 +8,7 @@ import logging
 import queue
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from uuid import UUID
 
@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 CHECK_SECONDS = 0.5
 # Seconds after which the thread looks even if nothing seems to have changed.
 IDLE_SECONDS = 1.0
+INSTEAD = "send 'Prefer: respond-async' and ask later."
 
 
 class Outcome(enum.Enum):
@@ -60,25 +61,27 @@ class Waiter:
         self._listeners: defaultdict[UUID, list[_Listener]] = defaultdict(list)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._taken = 0
+        self._taken = Counter[str]()
 
     @contextlib.contextmanager
-    def seat(self, seats: int) -> Iterator[None]:
+    def seat(self, seats: int, client: str, own_seats: int) -> Iterator[None]:
         """One of the `seats` for requests that hold their thread for long, so that others find a free one.
 
-        Raises TooManyRequests.
+        A client has at most `own_seats` of them. Raises TooManyRequests.
         """
         with self._lock:
-            if self._taken >= seats:
-                raise TooManyRequests(
-                    "Too many requests are waiting for their videos; send 'Prefer: respond-async' and ask later."
-                )
-            self._taken += 1
+            if self._taken.total() >= seats:
+                raise TooManyRequests(f"Too many requests are waiting for their videos; {INSTEAD}")
+            if self._taken[client] >= own_seats:
+                raise TooManyRequests(f"{own_seats} requests of yours are waiting for their videos; {INSTEAD}")
+            self._taken[client] += 1
         try:
             yield
         finally:
             with self._lock:
-                self._taken -= 1
+                self._taken[client] -= 1
+                if not self._taken[client]:
+                    del self._taken[client]
 
     def wait(
         self, pk: UUID, grace: float, limit: float = float("inf"), is_gone: Callable[[], bool] | None = None

@@ -1,5 +1,8 @@
 """Images and clips that a client names or sends: the only package that fetches anything for a client."""
 
-from videoapi.inputs.images import InputLimits, decode_image, fit, is_cut, read_bytes, read_image
+from videoapi.inputs.decoder import decode_image
+from videoapi.inputs.images import Picture, is_cut
+from videoapi.inputs.limits import InputLimits
+from videoapi.inputs.sources import read_bytes
 
-__all__ = ["InputLimits", "decode_image", "fit", "is_cut", "read_bytes", "read_image"]
+__all__ = ["InputLimits", "Picture", "decode_image", "is_cut", "read_bytes"]

@@ -1,72 +1,64 @@
-"""Turns what a client sent into bytes, and an image into an RGB picture, or says in one sentence why not."""
+"""Turns a file into an RGB picture, or says in one sentence why not. Done in a process of its own: `decoder`."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import io
-import re
 import warnings
 from dataclasses import dataclass
 
 from PIL import Image, ImageOps
 
-from videoapi.exceptions import InvalidRequest
-from videoapi.inputs.fetch import FetchError, fetch
-
 FORMATS = ("PNG", "JPEG", "WEBP")
-DATA_URI = re.compile(r"data:(?P<type>[^,;]*)(?P<parameters>(;[^,;]*)*),", re.IGNORECASE)
 NO_IMAGE = f"Not a whole {', '.join(FORMATS[:-1])} or {FORMATS[-1]} image."
-URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+# Pixels; what is smaller shows nothing, and is enlarged out of all proportion.
+MIN_SIDE = 8
+# Of an animation, whose first one is used.
+MAX_FRAMES = 1000
+# Profiles for print take three megabytes.
+MAX_METADATA = 4 * 2**20
+TOO_MUCH_METADATA = f"The image has more than {MAX_METADATA} bytes of metadata."
+
+
+class ImageError(Exception):
+    """The image cannot be used; the message is a sentence for the client."""
+
+
+class NotAnImage(ImageError):
+    """The bytes are no whole image of a kind that is read here."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class InputLimits:
-    """What an input image may cost, and where it may come from."""
+class Picture:
+    """What was in a file."""
 
-    max_bytes: int
-    max_pixels: int
-    allow_private: bool
-    """Fetch from private and loopback addresses too."""
-
-
-def read_image(field: str, value: str, limits: InputLimits) -> Image.Image:
-    """The RGB image behind an http(s) URL, a data URI or bare base64, turned upright.
-
-    Raises InvalidRequest for `field`.
-    """
-    return decode_image(field, read_bytes(field, value, limits), limits)
+    image: Image.Image
+    """RGB."""
+    size: tuple[int, int]
+    """Width and height in the file, upright."""
+    is_animated: bool
+    """There are more frames than this first one."""
 
 
-def read_bytes(field: str, value: str, limits: InputLimits) -> bytes:
-    """What is behind an http(s) URL, a data URI or bare base64. Raises InvalidRequest for `field`."""
-    if not URL.match(value):
-        return _decode_base64(field, value, limits.max_bytes)
-    try:
-        return fetch(value, limits.max_bytes, allow_private=limits.allow_private)
-    except FetchError as error:
-        raise InvalidRequest(field, f"The URL {error}.") from error
-
-
-def decode_image(field: str, data: bytes, limits: InputLimits, *, otherwise: str = NO_IMAGE) -> Image.Image:
-    """The RGB image in those bytes, turned upright. Raises InvalidRequest, saying `otherwise` when there is none."""
-    if len(data) > limits.max_bytes:
-        raise InvalidRequest(field, f"The image is larger than {limits.max_bytes} bytes.")
+def decode(data: bytes, max_pixels: int) -> Picture:
+    """The picture in those bytes, turned upright. Raises ImageError and MemoryError."""
+    if _measure_segments(data) > MAX_METADATA:
+        raise ImageError(TOO_MUCH_METADATA)
     try:
         # Pillow warns of large images; the pixel limit below decides, before anything is decoded.
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore")
             image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
-            _check_pixels(field, image, limits)
+            is_animated = _check(image, max_pixels)
             image.load()
-        image = ImageOps.exif_transpose(image)
-    except InvalidRequest:
+            _check_metadata(image)
+            image = ImageOps.exif_transpose(image)
+    except (ImageError, MemoryError):
         raise
     except Exception as error:
         # Decoders of damaged files raise whatever they run into: struct.error, KeyError, OverflowError and more.
         # Their words can hold addresses of this process.
-        raise InvalidRequest(field, otherwise) from error
-    return _to_rgb(image)
+        raise NotAnImage(NO_IMAGE) from error
+    return Picture(image=_to_rgb(image), size=image.size, is_animated=is_animated)
 
 
 def fit(image: Image.Image, width: int, height: int) -> Image.Image:
@@ -82,28 +74,37 @@ def is_cut(size: tuple[int, int], target: tuple[int, int]) -> bool:
     return round(width * to_height / height) != to_width and round(height * to_width / width) != to_height
 
 
-def _decode_base64(field: str, value: str, max_bytes: int) -> bytes:
-    header = DATA_URI.match(value)
-    if header:
-        if not header["parameters"].lower().endswith(";base64"):
-            raise InvalidRequest(field, "A data URI must be base64: 'data:image/png;base64,...'.")
-        value = value[header.end() :]
-    if len(value) * 3 // 4 > max_bytes:
-        raise InvalidRequest(field, f"The file is larger than {max_bytes} bytes.")
-    try:
-        data = base64.b64decode(re.sub(r"[\r\n]", "", value), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise InvalidRequest(field, "Neither an http(s) URL, a data URI nor base64.") from error
-    if not data:
-        raise InvalidRequest(field, "The file is empty.")
-    return data
+def _check(image: Image.Image, max_pixels: int) -> bool:
+    """Whether it is animated. Raises ImageError for what its header says already."""
+    width, height = image.size
+    if width * height > max_pixels:
+        raise ImageError(f"The image has {width}x{height} pixels; at most {max_pixels} are accepted.")
+    if min(width, height) < MIN_SIDE:
+        raise ImageError(f"The image has {width}x{height} pixels; each side needs at least {MIN_SIDE}.")
+    # The second picture of a JPEG is its preview, or the view of the other eye.
+    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    if frames > MAX_FRAMES:
+        raise ImageError(f"The image has {frames} frames; at most {MAX_FRAMES} are accepted.")
+    return bool(frames > 1)
 
 
-def _check_pixels(field: str, image: Image.Image, limits: InputLimits) -> None:
-    if image.width * image.height > limits.max_pixels:
-        raise InvalidRequest(
-            field, f"The image has {image.width}x{image.height} pixels; at most {limits.max_pixels} are accepted."
-        )
+def _check_metadata(image: Image.Image) -> None:
+    values = [*image.info.values(), *(body for _, body in getattr(image, "applist", ()))]
+    if sum(len(value) for value in values if isinstance(value, str | bytes)) > MAX_METADATA:
+        raise ImageError(TOO_MUCH_METADATA)
+
+
+def _measure_segments(data: bytes) -> int:
+    """The bytes in the APP and COM segments before a JPEG's picture (ITU T.81, B.1.1.4); of another file, 0.
+
+    Pillow copies all that it has at every further one.
+    """
+    size, at = 0, 2
+    while data[:2] == b"\xff\xd8" and data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] != b"\xda":
+        length = int.from_bytes(data[at + 2 : at + 4], "big")
+        size += length if data[at + 1] >= 0xE0 else 0
+        at += 2 + max(2, length)
+    return size
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -97,7 +97,7 @@ def _needs_migrations() -> bool:
 def _start(role: str, command: list[str], conf: Conf) -> subprocess.Popen[bytes]:
     """In a process group of its own, so that Ctrl-C reaches this supervisor alone and the end is in order."""
     environment = os.environ | {"VIDEOAPI_ROLE": role, "BIND": conf.bind, "PORT": str(conf.port)}
-    return subprocess.Popen(command, env=environment, process_group=0, preexec_fn=_die_with_supervisor)
+    return subprocess.Popen(command, env=environment, process_group=0, preexec_fn=_die_with_supervisor)  # noqa: S603  (commands of our own)
 
 
 def _die_with_supervisor() -> None:

@@ -56,7 +56,7 @@ def _try(part: Any, wanted: str) -> None:
         dispatch_attention_fn,
     )
 
-    from videoapi_diffusers.loading import find_device
+    from videoapi_diffusers.placement import find_device
 
     backend = AttentionBackendName(wanted)
     _check_attention_backend_requirements(backend)
