@@ -19,7 +19,7 @@ from videoapi import GenerationRequest, Mode
 from videoapi_diffusers.changes.cache import CONFIGS, TRANSFORMERS, switched_on
 from videoapi_diffusers.changes.lora import takes_loras
 from videoapi_diffusers.loading import prepare
-from videoapi_diffusers.pipeline import DiffusersPipeline
+from videoapi_diffusers.running.pipeline import DiffusersPipeline
 
 HEADER = "| family | " + " | ".join(f"`{name}`" for name in CONFIGS) + " | `params.quality` | LoRAs |"
 # So bold that what a cache leaves out can be seen in six steps of a network with random weights.

@@ -12,7 +12,8 @@ import pytest
 from plugins.diffusers.tests.table import make_spec
 from plugins.diffusers.tests.tiny import TINY
 from videoapi import ModelError
-from videoapi_diffusers import decoding, load
+from videoapi_diffusers import load
+from videoapi_diffusers.running import decoding
 from videoapi_diffusers.signature import known_pipelines, read_signature
 
 STREAMED = [

@@ -14,8 +14,8 @@ from plugins.diffusers.tests.table import make_spec
 from plugins.diffusers.tests.tiny import TINY
 from videoapi import ConfigurationError, ModelFile
 from videoapi_diffusers import load
-from videoapi_diffusers.embeddings import EmbeddingCache, make_key
 from videoapi_diffusers.plugin import build_spec
+from videoapi_diffusers.running.embeddings import EmbeddingCache, make_key
 
 Folders = Callable[[str], Path]
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")

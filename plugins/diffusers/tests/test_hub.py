@@ -13,14 +13,14 @@ import pytest
 
 from plugins.diffusers.tests.hub import COMMIT, TOKEN, Hub, Repo
 from plugins.diffusers.tests.wide import read_transformer, write_gguf, write_safetensors
-from videoapi_diffusers.download import Report, describe_size
-from videoapi_diffusers.hub_errors import explain
+from videoapi_diffusers.weights.download import Report, describe_size
+from videoapi_diffusers.weights.hub_errors import explain
 
 DOWNLOAD = """
 import logging, sys
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 from videoapi import ModelError
-from videoapi_diffusers.hub import {function}
+from videoapi_diffusers.weights.hub import {function}
 try:
     print({function}({arguments}))
 except ModelError as error:

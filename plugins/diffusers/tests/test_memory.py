@@ -12,7 +12,7 @@ import torch
 
 from videoapi import OutOfMemory
 from videoapi_diffusers import load
-from videoapi_diffusers.memory import each_watched, find_remedy, memory_watched
+from videoapi_diffusers.running.memory import each_watched, find_remedy, memory_watched
 
 STARVED = """
 import resource, sys, types

@@ -83,7 +83,7 @@ def test_both_experts_are_quantised(two_experts: Path) -> None:
 def test_a_missing_package_is_a_finding_and_an_error_of_the_load(
     wide_folder: Path, monkeypatch: pytest.MonkeyPatch, keys: Any, key: str, package: str
 ) -> None:
-    monkeypatch.setattr("videoapi_diffusers.quantization.find_spec", lambda name: None)
+    monkeypatch.setattr("videoapi_diffusers.weights.quantization.find_spec", lambda name: None)
     spec = read(wide_folder, **keys)
     sentence = f"'diffusers.{key}' needs a package that is not installed here: pip install {package}."
     assert inspect_model(spec) == [sentence]
@@ -100,6 +100,6 @@ def test_what_needs_no_package_has_no_finding(wide_folder: Path) -> None:
 def test_what_needs_a_gpu_says_so_where_there_is_none(
     wide_folder: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
 ) -> None:
-    monkeypatch.setattr("videoapi_diffusers.quantization.find_spec", lambda name: True)
+    monkeypatch.setattr("videoapi_diffusers.weights.quantization.find_spec", lambda name: True)
     with pytest.raises(ModelError, match=f"The quantization {scheme} needs a GPU, and this machine has none"):
         load_as(wide_folder, quantization=scheme)

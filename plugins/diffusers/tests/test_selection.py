@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from videoapi import ModelError
-from videoapi_diffusers.selection import select_files
+from videoapi_diffusers.weights.selection import select_files
 
 INDEX = {
     "_class_name": "WanPipeline",

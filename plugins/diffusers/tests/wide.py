@@ -71,6 +71,6 @@ def load_as(folder: Path, dtype: str | None = None, **keys: Any) -> Any:
 
 def make(pipeline: Any, make_request: Any, progress: Any) -> Any:
     """The frames of a video, as numbers from 0 to 255."""
-    from videoapi_diffusers.pipeline import DiffusersPipeline
+    from videoapi_diffusers.running.pipeline import DiffusersPipeline
 
     return np.stack(list(DiffusersPipeline(pipeline).generate(make_request(), progress()).frames)).astype(float)

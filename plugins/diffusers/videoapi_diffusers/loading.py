@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from videoapi import Mode, ModelError
-from videoapi_diffusers.casting import cast_weights
 from videoapi_diffusers.changes import apply_changes
 from videoapi_diffusers.families import find_family
 from videoapi_diffusers.placement import find_device, place
 from videoapi_diffusers.shape import Configs
 from videoapi_diffusers.source import Source
-from videoapi_diffusers.stored import find_folder, load_stored
+from videoapi_diffusers.weights.casting import cast_weights
+from videoapi_diffusers.weights.stored import find_folder, load_stored
 
 # Of main memory for text embeddings: Wan's of one text take 4 MiB in half precision.
 EMBEDDINGS_MIB = 512
@@ -21,7 +21,7 @@ EMBEDDINGS_MIB = 512
 if TYPE_CHECKING:
     import torch
 
-    from videoapi_diffusers.pipeline import DiffusersPipeline
+    from videoapi_diffusers.running.pipeline import DiffusersPipeline
 
 
 def load(
@@ -48,9 +48,9 @@ def load(
     import transformers
     from safetensors import SafetensorError
 
-    from videoapi_diffusers.embeddings import EmbeddingCache
-    from videoapi_diffusers.memory import find_remedy, memory_watched
-    from videoapi_diffusers.pipeline import DiffusersPipeline
+    from videoapi_diffusers.running.embeddings import EmbeddingCache
+    from videoapi_diffusers.running.memory import find_remedy, memory_watched
+    from videoapi_diffusers.running.pipeline import DiffusersPipeline
 
     # The server's log is no terminal.
     diffusers.utils.logging.disable_progress_bar()

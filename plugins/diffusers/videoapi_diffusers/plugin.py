@@ -17,12 +17,12 @@ from videoapi_diffusers.inputs import find_modes, find_problem
 from videoapi_diffusers.loading import EMBEDDINGS_MIB
 from videoapi_diffusers.params import find_params
 from videoapi_diffusers.quality import find_quality
-from videoapi_diffusers.quantization import find_missing
 from videoapi_diffusers.shape import find_frame_grid, find_size_multiple
 from videoapi_diffusers.signature import Signature, known_pipelines, read_signature
 from videoapi_diffusers.source import Source
 from videoapi_diffusers.spec import describe, find_defaults, find_limits, find_unsupported, is_guided_twice
-from videoapi_diffusers.weights import read_revision, read_weights
+from videoapi_diffusers.weights.asked import read_revision, read_weights
+from videoapi_diffusers.weights.quantization import find_missing
 
 DTYPES = {"fp16": "float16", "bf16": "bfloat16", "fp32": "float32"}
 
@@ -36,7 +36,7 @@ def register_models(register: Callable[[ModelSpec], None], configs: Sequence[Mod
 @hookimpl
 def load_model(spec: ModelSpec) -> Pipeline:
     from videoapi_diffusers.loading import load
-    from videoapi_diffusers.warming import warm_up
+    from videoapi_diffusers.running.warming import warm_up
 
     pipeline = load(**spec.settings)
     if "compile" in spec.settings["changes"]:

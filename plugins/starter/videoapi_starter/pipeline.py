@@ -15,7 +15,7 @@ from PIL import Image
 
 from videoapi import Clip, GenerationRequest, Progress
 from videoapi_diffusers import load as load_diffusers
-from videoapi_diffusers.pipeline import DiffusersPipeline
+from videoapi_diffusers.running.pipeline import DiffusersPipeline
 from videoapi_starter.drawings import is_drawing
 from videoapi_starter.words import name_unknown, split_known
 

@@ -10,9 +10,9 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from videoapi import ModelError
-from videoapi_diffusers.download import Report, describe_size, make_bar
-from videoapi_diffusers.hub_errors import explained
-from videoapi_diffusers.selection import INDEX, select_files
+from videoapi_diffusers.weights.download import Report, describe_size, make_bar
+from videoapi_diffusers.weights.hub_errors import explained
+from videoapi_diffusers.weights.selection import INDEX, select_files
 
 # They log addresses of files, with the signature that opens them.
 TALKATIVE = ("httpx", "httpx2", "huggingface_hub.file_download")

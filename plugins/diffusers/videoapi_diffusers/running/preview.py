@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from videoapi_diffusers.frames import Frames
+from videoapi_diffusers.running.frames import Frames
 
 # Of the mean square of what is known.
 RIDGE = 1e-4

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videoapi import ModelError
-from videoapi_diffusers.hub import download_file
-from videoapi_diffusers.quantization import is_gguf
+from videoapi_diffusers.weights.hub import download_file
+from videoapi_diffusers.weights.quantization import is_gguf
 
 if TYPE_CHECKING:
     import torch

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videoapi import ModelError
-from videoapi_diffusers.hub import download_model
-from videoapi_diffusers.quantization import DENOISERS, find_missing, make_configs
-from videoapi_diffusers.selection import select_files
-from videoapi_diffusers.single_file import load_component
 from videoapi_diffusers.source import Source
+from videoapi_diffusers.weights.hub import download_model
+from videoapi_diffusers.weights.quantization import DENOISERS, find_missing, make_configs
+from videoapi_diffusers.weights.selection import select_files
+from videoapi_diffusers.weights.single_file import load_component
 
 if TYPE_CHECKING:
     import torch

@@ -10,17 +10,17 @@ import torch
 
 from videoapi import Clip, GenerationRequest, InvalidRequest, Mode, ModelError, Progress
 from videoapi_diffusers.arguments import find_mode, make_arguments
-from videoapi_diffusers.audio import read_audio
-from videoapi_diffusers.choices import NAMES, Choices
-from videoapi_diffusers.decoding import decoding_for
 from videoapi_diffusers.families import find_family
-from videoapi_diffusers.frames import read_frames, to_arrays
-from videoapi_diffusers.memory import each_watched, memory_watched
-from videoapi_diffusers.preview import LatentPreview, predicted_latents
-from videoapi_diffusers.siblings import Siblings
+from videoapi_diffusers.running.audio import read_audio
+from videoapi_diffusers.running.choices import NAMES, Choices
+from videoapi_diffusers.running.decoding import decoding_for
+from videoapi_diffusers.running.frames import read_frames, to_arrays
+from videoapi_diffusers.running.memory import each_watched, memory_watched
+from videoapi_diffusers.running.preview import LatentPreview, predicted_latents
+from videoapi_diffusers.running.siblings import Siblings
+from videoapi_diffusers.running.tokens import warn_of_cut_prompts
+from videoapi_diffusers.running.watch import Watch, find_denoiser
 from videoapi_diffusers.signature import Signature, read_signature
-from videoapi_diffusers.tokens import warn_of_cut_prompts
-from videoapi_diffusers.watch import Watch, find_denoiser
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from videoapi_diffusers.quantization import CASTING
+from videoapi_diffusers.weights.quantization import CASTING
 
 
 def cast_weights(pipeline: Any, weights: Mapping[str, Any]) -> None:

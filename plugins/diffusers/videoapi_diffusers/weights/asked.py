@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from videoapi import ModelFile
-from videoapi_diffusers.quantization import CASTING, DENOISERS, SCHEMES, is_gguf
 from videoapi_diffusers.shape import Configs
 from videoapi_diffusers.signature import Signature
+from videoapi_diffusers.weights.quantization import CASTING, DENOISERS, SCHEMES, is_gguf
 
 # Those that may come from a file of their own: diffusers has no such loader for the UNets of videos.
 FROM_FILES = ("transformer", "transformer_2")

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from videoapi import GenerationRequest
-from videoapi_diffusers.frames import Frames, Kept
+from videoapi_diffusers.running.frames import Frames, Kept
 from videoapi_diffusers.signature import read_signature
 
 
