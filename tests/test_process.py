@@ -76,6 +76,17 @@ def pid_of(process: ModelProcess) -> int:
     return process._process.pid
 
 
+def test_a_models_process_knows_no_secret_of_the_server(start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = ("SECRET_KEY", "DATABASE_URL", "PGPASSWORD", "AWS_SECRET_ACCESS_KEY", "DJANGO_SUPERUSER_PASSWORD")
+    for name in (*secrets, "HF_TOKEN"):
+        monkeypatch.setenv(name, "confidential")
+    process = start("good")
+    given = Path(f"/proc/{process.pid}/environ").read_bytes().decode().split("\0")
+    names = {variable.partition("=")[0] for variable in given}
+    assert names.isdisjoint(secrets)
+    assert {"HF_TOKEN", "PATH"} <= names
+
+
 def test_a_job_reports_phases_and_steps_and_makes_the_file(start: Any, tmp_path: Path) -> None:
     process, listener = start("good"), Listener()
     process.load(listener, PATIENCE)

@@ -7,6 +7,7 @@ import json
 import logging
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -37,6 +38,9 @@ CLOSE_SECONDS = 5.0
 WIND_DOWN_SECONDS = 1.5
 # What C++ prints before it ends a process that got no more memory.
 OUT_OF_MEMORY = "std::bad_alloc"
+# What the server's own parts need to know and a model's code does not: it may be a library in C with files from
+# elsewhere. A plugin's own, such as HF_TOKEN, stays.
+SECRETS = re.compile(r"SECRET_KEY|DATABASE_URL|PG\w*|AWS_\w+|DJANGO_SUPERUSER_\w+")
 # The name of a generation's preview, beside its output.
 PREVIEW = "preview.jpg"
 
@@ -75,6 +79,7 @@ class ModelProcess:
             stderr=subprocess.STDOUT,
             bufsize=0,
             process_group=0,
+            env={name: value for name, value in os.environ.items() if not SECRETS.fullmatch(name)},
         )
         theirs.close()
         assert self._process.stdout is not None
