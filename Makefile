@@ -32,6 +32,7 @@ bench: $(VENV)/test
 	$(BIN)/python -m tests.benchmarks.startup
 	$(BIN)/python -m tests.benchmarks.jobs
 	$(BIN)/python -m tests.benchmarks.stablediffusion
+	$(BIN)/python -m tests.benchmarks.diffusers
 	$(BIN)/python -m tests.benchmarks.bad_inputs
 
 soak: $(VENV)/test

@@ -16,7 +16,7 @@ from videoapi_starter.pipeline import load
 
 
 def main() -> None:
-    pipeline = load()._text.pipeline
+    pipeline = load().text.pipeline
     with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
         for _ in sys.stdin:
             started = time.perf_counter()
