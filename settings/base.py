@@ -118,6 +118,7 @@ VIDEOAPI = {
     "load_seconds": env.float("VIDEOAPI_LOAD_SECONDS", default=3600.0),
     "run_seconds": env.float("VIDEOAPI_RUN_SECONDS", default=4 * 3600.0),
     "cancel_seconds": env.float("VIDEOAPI_CANCEL_SECONDS", default=10.0),
+    "model_memory_mib": env.int("VIDEOAPI_MODEL_MEMORY_MIB", default=0),
     "idle_seconds": env.float("VIDEOAPI_IDLE_SECONDS", default=0.0),
     "stall_seconds": env.float("VIDEOAPI_STALL_SECONDS", default=1800.0),
     "slots": tuple(env.str("VIDEOAPI_SLOTS", default="*").split(";")),

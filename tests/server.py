@@ -124,8 +124,8 @@ class Server:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return send(urllib.request.Request(self.url + path, data=data, headers={"Content-Type": content_type, **named}))
 
-    def delete(self, path: str) -> Answer:
-        return send(urllib.request.Request(self.url + path, method="DELETE"))
+    def delete(self, path: str, **headers: str) -> Answer:
+        return send(urllib.request.Request(self.url + path, headers=headers, method="DELETE"))
 
     def wait_for(self, path: str, *statuses: str) -> Any:
         """The generation at that address, once it has one of the statuses."""

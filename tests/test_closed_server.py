@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,8 +35,28 @@ def test_a_server_that_nobody_could_use_does_not_start_and_says_what_to_do(close
     assert done.status == 200
     assert closed.get(done.json["data"][0]["url"]).status == 200
     assert closed.get(f"/video/{done.json['id']}").status == 401
-    assert "/generated-videos/" in closed.log
+    closed.wait_until(lambda: "/generated-videos/" in closed.log, "the access log")
     assert "token=" not in closed.log
+
+
+def test_a_stream_ends_soon_after_its_key_is_revoked_and_the_generation_goes_on(closed: Server) -> None:
+    key = closed.manage("createkey", "ann").splitlines()[0]
+    closed.start()
+    body = {"model": "faulty-slow", "prompt": "anything", "step": 200}
+    answer = closed.post(body, Prefer="respond-async", x_api_key=key)
+    assert answer.status == 202, answer.body
+    path = answer.headers["Location"]
+    address = urllib.request.Request(f"{closed.url}{path}/events", headers={"x-api-key": key})
+    with urllib.request.urlopen(address, timeout=60) as stream:
+        assert b"retry" in stream.readline()
+        revoke = "from videoapi.models import APIKey; APIKey.objects.filter(name='ann').update(revoked=True)"
+        closed.manage("shell", "--no-imports", "-c", revoke)
+        told = stream.read().decode()
+    assert "event: progress" in told
+    assert "event: completed" not in told
+    operator = closed.manage("createkey", "root", "--operate").splitlines()[0]
+    assert closed.get(path, **{"x-api-key": operator}).json["status"] == "in_progress"
+    closed.delete(path, **{"x-api-key": operator})
 
 
 @pytest.mark.parametrize(("bind", "allowed"), [("127.0.0.1", "local"), ("0.0.0.0", "no"), ("192.0.2.1", "no")])

@@ -38,8 +38,8 @@ class Listener:
 def start(tmp_path: Path) -> Iterator[Callable[..., ModelProcess]]:
     started = []
 
-    def start(kind: str) -> ModelProcess:
-        process = ModelProcess("faulty", f"faulty-{kind}", tmp_path)
+    def start(kind: str, memory_mib: int = 0) -> ModelProcess:
+        process = ModelProcess("faulty", f"faulty-{kind}", tmp_path, memory_mib)
         started.append(process)
         return process
 
@@ -85,6 +85,20 @@ def test_a_models_process_knows_no_secret_of_the_server(start: Any, monkeypatch:
     names = {variable.partition("=")[0] for variable in given}
     assert names.isdisjoint(secrets)
     assert {"HF_TOKEN", "PATH"} <= names
+
+
+@pytest.mark.parametrize("memory_mib", [0, 400])
+def test_a_models_process_takes_no_more_memory_than_it_may(start: Any, tmp_path: Path, memory_mib: int) -> None:
+    process = start("hungry", memory_mib)
+    process.load(Listener(), PATIENCE)
+    if memory_mib:
+        with pytest.raises(ModelError, match="ran out of memory; try a smaller width") as raised:
+            process.generate(job(tmp_path), Listener(), PATIENCE)
+        assert raised.value.code == "out_of_memory"
+    else:
+        process.generate(job(tmp_path), Listener(), PATIENCE)
+    process.generate(job(tmp_path, steps=1), Listener(), PATIENCE)
+    assert process.is_alive
 
 
 def test_a_job_reports_phases_and_steps_and_makes_the_file(start: Any, tmp_path: Path) -> None:

@@ -79,6 +79,8 @@ class Conf:
     """The longest that one generation may take."""
     stall_seconds: float = 1800.0
     """A model that reports no step and no phase for this long is killed."""
+    model_memory_mib: int = 0
+    """The most main memory that a model's process may take for itself, in MiB; 0 for no limit."""
     idle_seconds: float = 0.0
     """A model that nobody has used for this long is unloaded; 0 keeps it."""
     cancel_seconds: float = 10.0

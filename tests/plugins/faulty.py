@@ -26,6 +26,7 @@ KINDS = (
     "deaf",
     "leisurely",
     "greedy",
+    "hungry",
     "grainy",
     "noisy",
     "abort",
@@ -107,6 +108,8 @@ class FaultyPipeline:
                 continue
             if self.kind == "greedy" and steps > 1:
                 bytearray(2**60)
+            if self.kind == "hungry" and steps > 1:
+                np.ones(2**29, np.uint8)
             progress.step(step + 1, steps)
             if self.kind == "slow":
                 progress.preview(lambda step=step: np.full((6, 8, 3), 100 + step % 100, np.uint8))

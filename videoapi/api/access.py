@@ -50,6 +50,10 @@ class Caller:
             return Generation.objects.all()
         return Generation.objects.filter(api_key=self.key)
 
+    def is_still_welcome(self) -> bool:
+        """Whether the key is usable still; for a stream, which may outlive it."""
+        return self.key is None or APIKey.objects.usable().filter(pk=self.key.pk).exists()
+
 
 def find_caller(request: Request) -> Caller:
     """The caller of a request that has been authenticated, or is anonymous."""

@@ -16,7 +16,7 @@ from django.shortcuts import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from videoapi.api.access import find_caller
+from videoapi.api.access import Caller, find_caller
 from videoapi.api.bodies import forecast_body, job_body
 from videoapi.conf import get_conf
 from videoapi.engine.wait import waiter
@@ -24,6 +24,8 @@ from videoapi.models import Generation
 
 # Seconds between two looks at whether the server is still to run, and between two signs of life to the client.
 CHECK_SECONDS, ALIVE_SECONDS = 0.5, 15.0
+# Seconds that a stream may go on after its key was revoked.
+WELCOME_SECONDS = 5.0
 # Milliseconds after which a client that lost the stream comes back.
 RETRY_MILLISECONDS = 3000
 
@@ -48,21 +50,26 @@ class EventsView(APIView):
         if request.method == "HEAD":
             return HttpResponse(content_type="text/event-stream", headers=headers)
         return StreamingHttpResponse(
-            EventStream(generation.pk, heard, find_caller(request).name),
+            EventStream(generation.pk, heard, find_caller(request)),
             content_type="text/event-stream",
             headers=headers,
         )
 
 
 class EventStream:
-    """The text of the stream. It has its seat from the start, so that no seat is a 429."""
+    """The text of the stream. It has its seat from the start, so that no seat is a 429.
 
-    def __init__(self, pk: UUID, heard: int, client: str) -> None:
+    It ends when the caller's key does.
+    """
+
+    def __init__(self, pk: UUID, heard: int, caller: Caller) -> None:
         self._pk = pk
         self._heard = heard
+        self._caller = caller
+        self._welcome_until = 0.0
         self._seat = contextlib.ExitStack()
         conf = get_conf()
-        self._seat.enter_context(waiter.seat(conf.seats, client, conf.own_seats))
+        self._seat.enter_context(waiter.seat(conf.seats, caller.name, conf.own_seats))
         self._text = self._generate()
 
     def __iter__(self) -> Iterator[str]:
@@ -77,7 +84,7 @@ class EventStream:
         yield f"retry: {RETRY_MILLISECONDS}\n\n"
         spoken = time.monotonic()
         with waiter.listen(self._pk) as rows:
-            while waiter.is_serving():
+            while waiter.is_serving() and self._is_welcome():
                 try:
                     row = rows.get(timeout=CHECK_SECONDS)
                 except queue.Empty:
@@ -89,6 +96,15 @@ class EventStream:
                 yield from self._tell(row)
                 if row.is_finished:
                     return
+
+    def _is_welcome(self) -> bool:
+        now = time.monotonic()
+        if now >= self._welcome_until:
+            self._welcome_until = now + WELCOME_SECONDS
+            is_welcome = self._caller.is_still_welcome()
+            connection.close()
+            return is_welcome
+        return True
 
     def _tell(self, row: Generation) -> Iterator[str]:
         now = job_body(row) | forecast_body(row)

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import queue
+import resource
 import shutil
 import sys
 import threading
@@ -237,8 +238,20 @@ def _send_error(channel: Channel, error: Exception) -> None:
     channel.send(kind="error", code=error.code, message=hide_paths(error.message), field=field)
 
 
-def main(descriptor: int, plugin: str, model: str, models_dir: Path, level: int) -> None:
+def limit_memory(mebibytes: int) -> None:
+    """What is taken beyond it fails as if the machine had no more.
+
+    Of data alone: files that are mapped, such as weights, are not counted, nor the addresses that a GPU's driver
+    reserves without using them.
+    """
+    limit = mebibytes * 2**20
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+
+def main(descriptor: int, plugin: str, model: str, models_dir: Path, level: int, memory_mib: int) -> None:
     die_with_parent()
+    if memory_mib:
+        limit_memory(memory_mib)
     logging.basicConfig(level=level, format=LOG_FORMAT.format(model=model), stream=sys.stderr)
     channel = Channel(Connection(descriptor))
     try:
@@ -261,4 +274,4 @@ def main(descriptor: int, plugin: str, model: str, models_dir: Path, level: int)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], sys.argv[3], Path(sys.argv[4]), int(sys.argv[5]))
+    main(int(sys.argv[1]), sys.argv[2], sys.argv[3], Path(sys.argv[4]), int(sys.argv[5]), int(sys.argv[6]))

@@ -62,12 +62,13 @@ class ModelProcess:
     The process dies with the thread that starts it, so that thread must live as long as it is needed.
     """
 
-    def __init__(self, plugin: str, model: str, models_dir: Path) -> None:
+    def __init__(self, plugin: str, model: str, models_dir: Path, memory_mib: int = 0) -> None:
+        """It may take `memory_mib` of main memory for itself, 0 for as much as there is."""
         self.model = model
         self._loaded = self._killed = False
         self._connection, theirs = multiprocessing.Pipe()
         level = str(logging.getLogger().getEffectiveLevel())
-        arguments = (str(theirs.fileno()), plugin, model, str(models_dir), level)
+        arguments = (str(theirs.fileno()), plugin, model, str(models_dir), level, str(memory_mib))
         # Unbuffered, C's stdout too: what a job prints is not left for the next one's log, nor lost in a crash.
         command = [sys.executable, "-u", "-m", "videoapi.engine.model_process", *arguments]
         # Its own process group: a Ctrl-C in the terminal is for the supervisor, which stops everything in order.

@@ -203,7 +203,7 @@ class Slot:
             self.close()
         if self._process is None:
             entry = get_catalog().find(model)
-            self._process = ModelProcess(entry.plugin.name, model, self._conf.models_dir)
+            self._process = ModelProcess(entry.plugin.name, model, self._conf.models_dir, self._conf.model_memory_mib)
         return self._process
 
     def _job(self, generation: Generation, folder: Path, output: Path, video: VideoFormat) -> Message:
