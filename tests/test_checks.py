@@ -21,14 +21,14 @@ pytestmark = pytest.mark.usefixtures("faulty")
 def test_a_broken_plugin_and_an_ignored_key_are_warnings_with_a_way_out(configure: Callable[..., Any]) -> None:
     folder: Path = configure().models_dir
     (folder / "wan.yaml").write_text(
-        "name: wan\nbackend: diffusers\nlow_vram: true\nparameters: {model: a/b}\n"
+        "name: wan\nbackend: diffusers\nmmproj: a.gguf\nparameters: {model: a/b}\n"
         "diffusers: {pipeline_type: WanPipeline}\n"
     )
     get_catalog.cache_clear()
     messages = {message.id: message for message in check_catalog(None)}
     assert messages["videoapi.W001"].msg.startswith("Plugin 'broken' of videoapi-broken does not load: ImportError")
     assert messages["videoapi.W001"].hint == "pip install --force-reinstall videoapi-broken"
-    assert messages["videoapi.W002"].msg == "wan.yaml: 'low_vram' is not honoured."
+    assert messages["videoapi.W002"].msg == "wan.yaml: 'mmproj' is not honoured."
 
 
 def test_wrong_settings_are_errors(configure: Callable[..., Any], settings: Any) -> None:

@@ -89,10 +89,23 @@ def test_a_decoder_that_dies_costs_its_own_request_alone(caplog: pytest.LogCaptu
     assert decoders.decode(plain("red"), 1_000_000, 64, 48)
     first = decoders._free.queue[0]
     assert first is not None
-    os.kill(first.pid, signal.SIGSEGV)
+    os.kill(first.pid, signal.SIGSTOP)
+    threading.Timer(0.5, os.kill, (first.pid, signal.SIGKILL)).start()
     with pytest.raises(NotAnImage):
         decoders.decode(plain("red"), 1_000_000, 64, 48)
-    assert "has ended its decoder: -11" in caplog.text
+    assert "has ended its decoder: -9" in caplog.text
+    assert decoders.decode(plain("red"), 1_000_000, 64, 48)
+    decoders.close()
+
+
+def test_a_decoder_that_died_while_nobody_asked_it_costs_nobody_anything() -> None:
+    decoders = Decoders(1)
+    decoders.decode(plain("red"), 1_000_000, 64, 48)
+    first = decoders._free.queue[0]
+    assert first is not None
+    os.kill(first.pid, signal.SIGKILL)
+    while not first.has_ended:
+        time.sleep(0.01)
     assert decoders.decode(plain("red"), 1_000_000, 64, 48)
     decoders.close()
 

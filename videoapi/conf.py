@@ -80,7 +80,7 @@ class Conf:
     stall_seconds: float = 1800.0
     """A model that reports no step and no phase for this long is killed."""
     model_memory_mib: int = 0
-    """The most main memory that a model's process may take for itself, in MiB; 0 for no limit."""
+    """The most main memory that a model's process may take, in MiB; 0 for no limit."""
     idle_seconds: float = 0.0
     """A model that nobody has used for this long is unloaded; 0 keeps it."""
     cancel_seconds: float = 10.0

@@ -241,8 +241,8 @@ def _send_error(channel: Channel, error: Exception) -> None:
 def limit_memory(mebibytes: int) -> None:
     """What is taken beyond it fails as if the machine had no more.
 
-    Of data alone: files that are mapped, such as weights, are not counted, nor the addresses that a GPU's driver
-    reserves without using them.
+    Of data alone: the addresses that a GPU's driver reserves without using them are not counted. Weights are, twice
+    while they are read from a file that is mapped.
     """
     limit = mebibytes * 2**20
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))

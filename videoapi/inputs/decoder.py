@@ -70,6 +70,9 @@ class Decoders:
         except queue.Empty as error:
             raise TooManyRequests("Too many images are waiting to be read; try again later.") from error
         try:
+            if decoder is not None and decoder.has_ended:
+                decoder.kill()
+                decoder = None
             decoder = decoder or Decoder()
             return decoder.decode(data, max_pixels, width, height)
         finally:
@@ -102,6 +105,11 @@ class Decoder:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def has_ended(self) -> bool:
+        """By itself or by another's hand, while nobody asked it for anything."""
+        return self._process.poll() is not None
 
     def decode(self, data: bytes, max_pixels: int, width: int, height: int) -> Picture:
         """Raises ImageError. Whatever else happens ends the process."""

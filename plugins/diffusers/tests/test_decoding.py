@@ -14,6 +14,7 @@ from plugins.diffusers.tests.tiny import TINY
 from videoapi import ModelError
 from videoapi_diffusers import load
 from videoapi_diffusers.running import decoding
+from videoapi_diffusers.running.frames import to_arrays
 from videoapi_diffusers.signature import known_pipelines, read_signature
 
 STREAMED = [
@@ -88,3 +89,11 @@ def test_only_pipelines_that_leave_the_video_alone_are_streamed() -> None:
     assert {"WanPipeline", "WanVACEPipeline", "LucyEditPipeline", "AnyFlowPipeline"} <= alone
     # Their videos are cut, checked, joined or resized after they are decoded, or are decoded in parts.
     assert not alone & {"Cosmos2_5_PredictBasePipeline", "HeliosPipeline", "MotifVideoPipeline", "SanaVideoPipeline"}
+
+
+def test_every_grey_value_of_half_precision_is_that_of_the_whole(make_request: Any) -> None:
+    import torch
+
+    values = torch.linspace(0, 1, 3 * 32 * 48).reshape(3, 32, 48).to(torch.bfloat16)
+    (array,) = to_arrays([values], make_request(num_frames=1))
+    assert np.array_equal(array, values.float().mul(255).round().to(torch.uint8).permute(1, 2, 0).numpy())

@@ -122,6 +122,21 @@ def test_what_is_larger_than_all_room_is_not_kept() -> None:
     assert encoder.count == 2
 
 
+def test_a_hook_that_takes_itself_off_leaves_the_memory_alone() -> None:
+    """As those of an offload by layers do in the first call."""
+    encoder = Encoder(100)
+    bare = encoder.forward
+
+    def hooked(*positional: Any, **named: Any) -> Any:
+        encoder.forward = bare  # type: ignore[method-assign]
+        return bare(*positional, **named)
+
+    encoder.forward = hooked  # type: ignore[method-assign]
+    EmbeddingCache(1).attach(Holder(encoder))
+    assert ask(encoder, 1, 1, 1) == [1, 1, 1]
+    assert encoder.count == 1
+
+
 def test_what_the_caller_changes_is_not_what_is_remembered() -> None:
     encoder = Encoder(100)
     EmbeddingCache(1).attach(Holder(encoder))

@@ -76,6 +76,19 @@ def test_a_device_that_is_full_is_the_same_error() -> None:
     assert isinstance(raised.value.__cause__, torch.OutOfMemoryError)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "unable to mmap 268435536 bytes from file <weights>: Cannot allocate memory (12)",
+        "CUDA error: out of memory",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+    ],
+)
+def test_other_words_for_it_are_known(words: str) -> None:
+    with pytest.raises(OutOfMemory), memory_watched("testing", "sleep more"):
+        raise RuntimeError(words)
+
+
 def test_another_error_stays_what_it_is() -> None:
     with pytest.raises(RuntimeError, match="shapes"), memory_watched("testing", "sleep more"):
         raise RuntimeError("shapes do not match")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from videoapi import ConfigurationError, Mode, ModelError, ModelFile
+from videoapi import Cancelled, ConfigurationError, Mode, ModelError, ModelFile
 from videoapi_diffusers import load, placement
 from videoapi_diffusers.placement import GIB, choose_offload, find_device, measure, place
 
@@ -140,3 +141,27 @@ def test_the_text_encoder_leaves_when_the_denoiser_comes(
 
 def test_place_says_what_it_did(text_folder: Path) -> None:
     assert place(load(str(text_folder), "WanPipeline").pipeline, CPU, "auto") == "none"
+
+
+def test_what_was_on_the_device_when_a_call_ended_early_goes_home(
+    text_folder: Path, make_request: Any, progress: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = load(str(text_folder), "WanPipeline")
+    placement.PLACES["model"](pipeline.pipeline, CPU)
+    moved: list[Any] = []
+    monkeypatch.setattr(torch.nn.Module, "to", lambda module, *_, **__: moved.append(module) or module)
+    with pytest.raises(Cancelled):
+        pipeline.generate(make_request(num_inference_steps=9), progress(cancel_at=1))
+    parts = [getattr(pipeline.pipeline, name) for name in measure(pipeline.pipeline)]
+    assert all(any(part is each for each in moved) for part in parts)
+
+
+def test_quantised_weights_are_as_large_as_their_parts() -> None:
+    from torchao.quantization import Int8WeightOnlyConfig, quantize_
+
+    layer = torch.nn.Sequential(torch.nn.Linear(256, 256, bias=False)).to(torch.bfloat16)
+    pipeline = SimpleNamespace(components={"transformer": layer})
+    whole = measure(pipeline)["transformer"]
+    quantize_(layer, Int8WeightOnlyConfig())
+    assert whole == 2 * 256 * 256
+    assert 256 * 256 < measure(pipeline)["transformer"] < 0.6 * whole

@@ -12,7 +12,7 @@ import pytest
 
 from plugins.diffusers.tests.tiny import TINY
 from plugins.diffusers.tests.tiny.wan import make_components, make_transformer
-from videoapi import ConfigurationError, ModelError, ModelFile
+from videoapi import ConfigurationError, InvalidRequest, ModelError, ModelFile
 from videoapi_diffusers.changes import read_changes
 from videoapi_diffusers.plugin import build_spec, load_model
 from videoapi_diffusers.signature import known_attention_backends
@@ -134,6 +134,16 @@ def test_a_size_to_warm_up_that_the_model_cannot_make_is_an_error_of_the_load(fo
     monkeypatch.setattr("torch.nn.Module.compile", lambda *_, **__: None)
     with pytest.raises(ModelError, match="Warming up 50x32x5: width and height must be multiples of 16"):
         open_model(folder, compile=True, warm_up=["50x32x5"])
+
+
+def test_what_a_warm_up_may_not_ask_for_is_no_fault_of_a_client(folder: Path, monkeypatch: Any) -> None:
+    def refuse(*_: Any) -> Any:
+        raise InvalidRequest("size", "Other tiles are needed.")
+
+    monkeypatch.setattr("torch.nn.Module.compile", lambda *_, **__: None)
+    monkeypatch.setattr("videoapi_diffusers.running.pipeline.DiffusersPipeline.generate", refuse)
+    with pytest.raises(ModelError, match=r"Warming up \d+x\d+x\d+: Other tiles are needed"):
+        open_model(folder, compile=True)
 
 
 @pytest.mark.slow

@@ -57,6 +57,9 @@ def load(
     transformers.utils.logging.disable_progress_bar()
     device, offload = find_device((placement or {}).get("device", "")), (placement or {}).get("offload", "auto")
     precision = getattr(torch, dtype) if dtype else torch.float32 if device.type == "cpu" else torch.bfloat16
+    if device.index is not None:
+        # Some libraries load, and take their streams, where torch is at work.
+        torch.accelerator.set_device_index(device)
     weights = weights or {}
     loaded_class = getattr(diffusers, pipeline_class, None)
     if loaded_class is None:

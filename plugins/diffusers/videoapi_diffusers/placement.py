@@ -52,27 +52,52 @@ def find_device(name: str = "") -> torch.device:
 
 def place(pipeline: Any, device: torch.device, offload: str) -> str:
     """Put the components where they belong; returns the offload that was chosen."""
-    import torch
-
     if device.type == "cpu":
         if offload not in ("auto", "none"):
             logger.warning("offload '%s' has no effect on a CPU, where all weights are in main memory", offload)
         pipeline.to(device)
         return "none"
     if offload == "auto":
-        free = torch.accelerator.get_memory_info(device)[0]
-        offload, reason = choose_offload(measure(pipeline), free)
+        offload, reason = choose_offload(measure(pipeline), _find_free(pipeline, device))
         logger.info("offload '%s' on %s: %s", offload, device, reason)
     PLACES[offload](pipeline, device)
     return offload
 
 
+def send_home(pipeline: Any) -> None:
+    """Of what waits in main memory, what a call that has ended early left on the device.
+
+    A component sends only the one before it back.
+    """
+    from accelerate.hooks import CpuOffload
+
+    for module in _modules_of(pipeline).values():
+        if isinstance(getattr(module, "_hf_hook", None), CpuOffload):
+            module.to("cpu")
+
+
 def measure(pipeline: Any) -> dict[str, int]:
     """Bytes of each component's weights."""
     return {
-        name: sum(tensor.nbytes for tensor in (*module.parameters(), *module.buffers()))
+        name: sum(_count_bytes(tensor) for tensor in (*module.parameters(), *module.buffers()))
         for name, module in _modules_of(pipeline).items()
     }
+
+
+def _count_bytes(tensor: Any) -> int:
+    """Quantised ones of torchao say how large they would be unquantised; their parts tell the truth."""
+    if hasattr(tensor, "__tensor_flatten__"):
+        return sum(_count_bytes(getattr(tensor, name)) for name in tensor.__tensor_flatten__()[0])
+    return int(tensor.nbytes)
+
+
+def _find_free(pipeline: Any, device: torch.device) -> int:
+    """Bytes of the device that the weights may take: bitsandbytes has loaded its own onto it already."""
+    import torch
+
+    tensors = (each for part in _modules_of(pipeline).values() for each in (*part.parameters(), *part.buffers()))
+    there = sum(_count_bytes(tensor) for tensor in tensors if tensor.device.type == device.type)
+    return torch.accelerator.get_memory_info(device)[0] + there
 
 
 def choose_offload(sizes: Mapping[str, int], free: int) -> tuple[str, str]:
@@ -129,10 +154,20 @@ def offload_models(pipeline: Any, device: torch.device) -> None:
 
 
 def offload_groups(pipeline: Any, device: torch.device) -> None:
-    """The layers one by one, the next while the last works."""
-    pipeline.enable_group_offload(
-        onload_device=device, offload_type="leaf_level", use_stream=device.type in ("cuda", "xpu")
-    )
+    """The layers one by one, the next while the last works.
+
+    The autoencoder decodes past the calls by which diffusers learns what comes next, so it has no stream; those that
+    refuse to be split are small, and stay on the device.
+    """
+    from diffusers.hooks import apply_group_offloading
+
+    has_streams = device.type in ("cuda", "xpu")
+    for name, part in _modules_of(pipeline).items():
+        if getattr(part, "_supports_group_offloading", True):
+            stream = has_streams and name != "vae"
+            apply_group_offloading(part, onload_device=device, offload_type="leaf_level", use_stream=stream)
+        else:
+            part.to(device)
 
 
 def offload_layers(pipeline: Any, device: torch.device) -> None:

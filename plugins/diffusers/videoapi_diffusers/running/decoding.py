@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from videoapi import GenerationRequest
+from videoapi_diffusers.placement import send_home
 from videoapi_diffusers.running.frames import Frames, Kept
 from videoapi_diffusers.signature import read_signature
 
@@ -20,6 +21,18 @@ def decoding_for(pipeline: Any, request: GenerationRequest) -> Iterator[list[Kep
         stack.enter_context(_sized_as_asked(pipeline, request))
         stand_ins = stack.enter_context(_decoded_when_read(pipeline)) if can_stream(pipeline) else []
         yield stack.enter_context(_kept_as_decoded(pipeline, stand_ins))
+
+
+@contextmanager
+def tidied_up(pipeline: Any) -> Iterator[None]:
+    """A call within it that ends early leaves nothing on the device that does not belong there."""
+    try:
+        yield
+    except BaseException:
+        send_home(pipeline)
+        if hasattr(getattr(pipeline, "vae", None), "clear_cache"):
+            pipeline.vae.clear_cache()
+        raise
 
 
 def can_stream(pipeline: Any) -> bool:
@@ -66,6 +79,7 @@ def _decode_in_turn(vae: Any, latents: torch.Tensor) -> Iterator[torch.Tensor]:
     from diffusers.models.autoencoders.autoencoder_kl_wan import unpatchify
 
     vae.clear_cache()
+    features = vae._feat_map
     # As diffusers' own `decode` does, for an autoencoder that waits in main memory.
     if hasattr(getattr(vae, "_hf_hook", None), "pre_forward"):
         vae._hf_hook.pre_forward(vae)
@@ -76,14 +90,14 @@ def _decode_in_turn(vae: Any, latents: torch.Tensor) -> Iterator[torch.Tensor]:
             vae._conv_idx = [0]
             first = {"first_chunk": True} if time == 0 else {}
             with torch.no_grad():
-                made = vae.decoder(
-                    values[:, :, time : time + 1], feat_cache=vae._feat_map, feat_idx=vae._conv_idx, **first
-                )
+                made = vae.decoder(values[:, :, time : time + 1], feat_cache=features, feat_idx=vae._conv_idx, **first)
                 if vae.config.patch_size is not None:
                     made = unpatchify(made, patch_size=vae.config.patch_size)
             yield made[0].transpose(0, 1)
     finally:
-        vae.clear_cache()
+        # Unless another video has begun since.
+        if vae._feat_map is features:
+            vae.clear_cache()
 
 
 @contextmanager

@@ -25,27 +25,27 @@ class EmbeddingCache:
         """
         for name, encoder in pipeline.components.items():
             if name.startswith("text_encoder") and isinstance(encoder, torch.nn.Module) and self._limit:
-                encoder.forward = self._remembering(name, encoder, encoder.forward)
+                # Above `forward`, which the hooks of an offload replace, also while it works.
+                vars(encoder)["_call_impl"] = self._remembering(name, encoder, encoder._call_impl)
 
-    def _remembering(self, name: str, encoder: Any, forward: Callable[..., Any]) -> Callable[..., Any]:
+    def _remembering(self, name: str, encoder: Any, call: Callable[..., Any]) -> Callable[..., Any]:
         def remembered(*positional: Any, **named: Any) -> Any:
             # Adapters change what an encoder makes of the same text.
             key = None if hasattr(encoder, "peft_config") else make_key(name, positional, named)
             if key is None or torch.is_grad_enabled():
-                return forward(*positional, **named)
+                return call(*positional, **named)
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return _copy(self._kept[key][1], _find_device(positional, named))
-            output = forward(*positional, **named)
-            self._keep(key, _copy(output, torch.device("cpu")))
+            output = call(*positional, **named)
+            if sum(tensor.nbytes for tensor in _tensors_of(output)) <= self._limit:
+                self._keep(key, _copy(output, torch.device("cpu")))
             return output
 
         return remembered
 
     def _keep(self, key: bytes, output: Any) -> None:
         size = sum(tensor.nbytes for tensor in _tensors_of(output))
-        if size > self._limit:
-            return
         self._kept[key] = size, output
         self._size += size
         while self._size > self._limit:

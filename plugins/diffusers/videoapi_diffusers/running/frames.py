@@ -54,7 +54,8 @@ def to_arrays(frames: Iterable[torch.Tensor], request: GenerationRequest) -> Ite
         height, width = frame.shape[-2:]
         if (width, height) != (request.width, request.height):
             raise ModelError(f"The pipeline made {width}x{height} instead of {request.width}x{request.height}.")
-        pixels = frame.mul(255).round().clamp(0, 255).to(torch.uint8)
+        # Half precision is too coarse for 256 values.
+        pixels = frame.float().mul(255).round().clamp(0, 255).to(torch.uint8)
         yield pixels.permute(1, 2, 0).contiguous().cpu().numpy()
 
 

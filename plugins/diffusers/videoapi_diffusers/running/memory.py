@@ -13,8 +13,9 @@ import torch
 from videoapi import OutOfMemory
 
 T = TypeVar("T")
-# torch's words for memory that the machine itself does not have; it is no OutOfMemoryError.
-MAIN_MEMORY = "can't allocate memory"
+# Where it is no OutOfMemoryError: torch's words for main memory, pinned memory and mapped files, and those of CUDA's
+# libraries.
+WORDS = ("allocate memory", "out of memory", "ALLOC_FAILED")
 # Offloads that leave something for a stronger one to gain.
 WEAK_OFFLOADS = ("none", "text_encoder", "model")
 
@@ -65,4 +66,4 @@ def release() -> None:
 
 
 def _lacks_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or MAIN_MEMORY in str(error)
+    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in WORDS)

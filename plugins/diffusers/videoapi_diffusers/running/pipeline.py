@@ -13,7 +13,7 @@ from videoapi_diffusers.arguments import find_mode, make_arguments
 from videoapi_diffusers.families import find_family
 from videoapi_diffusers.running.audio import read_audio
 from videoapi_diffusers.running.choices import NAMES, Choices
-from videoapi_diffusers.running.decoding import decoding_for
+from videoapi_diffusers.running.decoding import decoding_for, tidied_up
 from videoapi_diffusers.running.frames import read_frames, to_arrays
 from videoapi_diffusers.running.memory import each_watched, memory_watched
 from videoapi_diffusers.running.preview import LatentPreview, predicted_latents
@@ -85,6 +85,7 @@ class DiffusersPipeline:
         torch.manual_seed(request.seed)
         has_callback = "callback_on_step_end" in signature.parameters
         with (
+            tidied_up(pipeline),
             self._choices.made(pipeline, request),
             watch.following(arguments, has_callback=has_callback),
             decoding_for(pipeline, request) as kept,

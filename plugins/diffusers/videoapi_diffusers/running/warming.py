@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from videoapi import GenerationRequest, ModelError, ModelSpec, Pipeline
+from videoapi import GenerationRequest, InvalidRequest, ModelError, ModelSpec, OutOfMemory, Pipeline
 from videoapi_diffusers.failures import describe_failure
 
 WORDS = "Warming up"
@@ -43,8 +43,12 @@ def warm_up(pipeline: Pipeline, spec: ModelSpec, shapes: Iterable[list[int]]) ->
         sys.stderr.write(f"{WORDS} {name} ({index} of {len(wanted)})\n")
         started = time.monotonic()
         try:
-            pipeline.generate(_make_request(spec, width, height, frames), Silent())
-        except ModelError as error:
+            clip = pipeline.generate(_make_request(spec, width, height, frames), Silent())
+            for _ in clip.frames or ():
+                """They are decoded while they are read."""
+        except OutOfMemory:
+            raise
+        except (InvalidRequest, ModelError) as error:
             raise ModelError(f"{WORDS} {name}: {error.message}") from error
         # Compilers have errors of their own: no compiler, too little memory, what they cannot compile.
         except RuntimeError as error:
