@@ -114,6 +114,20 @@ def test_a_redirect_to_a_private_address_is_not_followed(resolve: Any, connected
     assert connected == [PUBLIC]
 
 
+def test_a_name_server_that_takes_its_time_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def look_up(host: Any, *_: Any, **__: Any) -> Any:
+        asked.append(host)
+        time.sleep(0.5)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.215.14", 80))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    with pytest.raises(FetchError, match=r"took longer than 0\.2 seconds"):
+        fetch("http://slow.example/a.png", 1000, allow_private=False, seconds=0.2)
+    assert len(asked) == 1
+
+
 def test_no_proxy_of_the_environment_is_used(connected: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, f"http://{PUBLIC}:3128")

@@ -65,6 +65,11 @@ class Deadline:
         if self.is_over:
             self._end()
 
+    def check(self) -> None:
+        """Raises TimeoutError when it is over: after what cannot be ended, such as a look-up of a name."""
+        if self.is_over:
+            raise TimeoutError
+
     def _end(self) -> None:
         self.is_over = True
         with self._lock:
@@ -90,9 +95,11 @@ class PublicAdapter(OpenAdapter, IPFilterAdapter):  # type: ignore[misc]  # the 
 
     def build_connection_pool_key_attributes(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
         host, pool = super().build_connection_pool_key_attributes(request, *args, **kwargs)
+        self.deadline.check()
         # The connection goes to `host`; the name may have other addresses besides.
         name = urlsplit(str(request.url)).hostname
         others = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        self.deadline.check()
         for address in (host["host"].strip("[]"), *(str(each[4][0]) for each in others)):
             if not is_public(address):
                 raise InvalidIPAddress(address)
