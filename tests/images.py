@@ -19,6 +19,14 @@ def plain(color: str, width: int = 64, height: int = 48, kind: str = "PNG") -> b
     return encode(Image.new("RGB", (width, height), color), kind)
 
 
+def animate(count: int, kind: str) -> bytes:
+    """So many frames of 8x8 pixels, no two alike."""
+    frames = [Image.new("RGB", (8, 8), (index % 256, index // 256, 0)) for index in range(count)]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, kind, save_all=True, append_images=frames[1:], lossless=True)
+    return buffer.getvalue()
+
+
 def base64_of(data: bytes) -> str:
     return base64.b64encode(data).decode()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import struct
@@ -15,9 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from tests.images import plain
+from tests.images import animate, plain
 from videoapi.exceptions import InvalidRequest, TooManyRequests
 from videoapi.inputs import InputLimits, decode_image, decoder
 from videoapi.inputs.decoder import Decoder, Decoders
@@ -32,13 +30,6 @@ def one() -> Iterator[Decoder]:
     made = Decoder()
     yield made
     made.kill()
-
-
-def animate(count: int, kind: str) -> bytes:
-    frames = [Image.new("RGB", (8, 8), (index % 256, index // 256, 0)) for index in range(count)]
-    buffer = io.BytesIO()
-    frames[0].save(buffer, kind, save_all=True, append_images=frames[1:], lossless=True)
-    return buffer.getvalue()
 
 
 def test_a_picture_comes_back_at_the_size_asked_for_with_what_it_was(one: Decoder) -> None:

@@ -11,7 +11,7 @@ from PIL import Image, PngImagePlugin
 
 from tests.bad_inputs.case import Case, refuse
 from tests.clips import encode_clip, greys
-from tests.images import base64_of, data_uri, plain
+from tests.images import animate, base64_of, data_uri, plain
 
 NO_IMAGE, NO_TEXT = "Not a whole PNG, JPEG or WEBP image.", "Neither an http(s) URL, a data URI nor base64."
 PNG, JPEG, WEBP = (plain("red", kind=kind) for kind in ("PNG", "JPEG", "WEBP"))
@@ -26,13 +26,6 @@ def png(width: int, height: int, data: bytes = b"", *before: bytes) -> bytes:
     """A PNG of that header, whatever its data are."""
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + header + b"".join(before) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
-
-
-def animate(count: int, kind: str) -> bytes:
-    frames = [Image.new("RGB", (8, 8), (index % 256, index // 256, 0)) for index in range(count)]
-    buffer = io.BytesIO()
-    frames[0].save(buffer, kind, save_all=True, append_images=frames[1:], lossless=True)
-    return buffer.getvalue()
 
 
 def with_profile(size: int) -> bytes:

@@ -11,11 +11,11 @@ import time
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanPipeline, WanTransformer3DModel
+from diffusers import WanPipeline
 from diffusers.utils import export_to_video
 from transformers import UMT5Config, UMT5EncoderModel
 
-from plugins.diffusers.tests.tiny.parts import make_tokenizer
+from plugins.diffusers.tests.tiny import wan
 
 WIDTH, HEIGHT, NUM_FRAMES, FPS, STEPS, GUIDANCE = 832, 480, 33, 16, 2, 4.0
 TEXT_WIDTH = 512
@@ -25,24 +25,16 @@ def write(folder: Path) -> None:
     """The pipeline's folder. Its text encoder is large beside the rest, as a real one's is."""
     torch.manual_seed(0)
     encoder = UMT5Config(vocab_size=32, d_model=TEXT_WIDTH, d_kv=64, d_ff=2048, num_layers=8, num_heads=8)
-    WanPipeline(
-        tokenizer=make_tokenizer(),
-        text_encoder=UMT5EncoderModel(encoder),
-        vae=AutoencoderKLWan(
-            base_dim=3, z_dim=16, dim_mult=[1, 1, 1, 1], num_res_blocks=1, temperal_downsample=[False, True, True]
-        ),
-        scheduler=UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0),
-        transformer=WanTransformer3DModel(
-            patch_size=(1, 2, 2),
-            num_attention_heads=1,
-            attention_head_dim=48,
-            text_dim=TEXT_WIDTH,
-            freq_dim=32,
-            ffn_dim=96,
-            num_layers=1,
-            rope_max_seq_len=64,
-        ),
-    ).save_pretrained(folder)
+    transformer = wan.make_transformer(
+        num_attention_heads=1,
+        attention_head_dim=48,
+        text_dim=TEXT_WIDTH,
+        freq_dim=32,
+        ffn_dim=96,
+        rope_max_seq_len=64,
+    )
+    components = wan.make_components(text_encoder=UMT5EncoderModel(encoder), transformer=transformer)
+    WanPipeline(**components).save_pretrained(folder)
 
 
 def main(folder: str) -> None:

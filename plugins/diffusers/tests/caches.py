@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from plugins.diffusers.tests.conftest import RecordingProgress
 from plugins.diffusers.tests.table import README, make_spec
 from plugins.diffusers.tests.tiny import TINY, stand_in
 from videoapi import GenerationRequest, Mode
-from videoapi_diffusers.changes.cache import CONFIGS, TRANSFORMERS, switched_on
+from videoapi_diffusers.changes.cache import CONFIGS, switched_on
 from videoapi_diffusers.changes.lora import takes_loras
+from videoapi_diffusers.components import TRANSFORMERS, parts_of
 from videoapi_diffusers.loading import prepare
 from videoapi_diffusers.running.pipeline import DiffusersPipeline
 
@@ -50,34 +50,21 @@ BLOCKS = ("blocks", "transformer_blocks", "single_transformer_blocks", "visual_t
 
 def deepen(pipeline: Any) -> None:
     """Give every denoiser three blocks of a kind, as caches go from a first one to a last one."""
-    import torch
-
-    parts = [part for name in TRANSFORMERS if isinstance(part := getattr(pipeline, name, None), torch.nn.Module)]
+    parts = parts_of(pipeline, TRANSFORMERS)
     for blocks in [child for part in parts for name, child in part.named_children() if name in BLOCKS]:
         blocks.extend(copy.deepcopy(blocks[-1]) for _ in range(3 - len(blocks)))
 
 
 def make_request(name: str, mode: Mode, **params: Any) -> GenerationRequest:
-    tiny = TINY[name]
-    red, blue = (Image.new("RGB", (tiny.width, tiny.height), color) for color in ("red", "blue"))
-    inputs: dict[Mode, dict[str, Any]] = {
-        "text": {},
-        "first_frame": {"start_image": red},
-        "first_and_last_frame": {"start_image": red, "end_image": blue},
-        "clip": {"clip": [red] * 2 + [blue] * (tiny.num_frames - 2)},
-    }
     return GenerationRequest(
         prompt="a b c",
         negative_prompt="d e",
-        width=tiny.width,
-        height=tiny.height,
-        num_frames=tiny.num_frames,
         fps=8,
         num_inference_steps=STEPS,
         guidance_scale=4.0,
         seed=1,
         params=params,
-        **inputs[mode],
+        **TINY[name].inputs(mode),
     )
 
 

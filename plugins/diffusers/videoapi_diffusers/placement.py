@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from videoapi import ModelError, ModelFile
+from videoapi_diffusers.components import DENOISERS, is_text_encoder, modules_of, parts_of
 
 if TYPE_CHECKING:
     import torch
@@ -71,17 +72,18 @@ def send_home(pipeline: Any) -> None:
     """
     from accelerate.hooks import CpuOffload
 
-    for module in _modules_of(pipeline).values():
+    for module in modules_of(pipeline).values():
         if isinstance(getattr(module, "_hf_hook", None), CpuOffload):
             module.to("cpu")
 
 
 def measure(pipeline: Any) -> dict[str, int]:
     """Bytes of each component's weights."""
-    return {
-        name: sum(_count_bytes(tensor) for tensor in (*module.parameters(), *module.buffers()))
-        for name, module in _modules_of(pipeline).items()
-    }
+    return {name: sum(map(_count_bytes, _weights_of(module))) for name, module in modules_of(pipeline).items()}
+
+
+def _weights_of(module: Any) -> list[Any]:
+    return [*module.parameters(), *module.buffers()]
 
 
 def _count_bytes(tensor: Any) -> int:
@@ -95,7 +97,7 @@ def _find_free(pipeline: Any, device: torch.device) -> int:
     """Bytes of the device that the weights may take: bitsandbytes has loaded its own onto it already."""
     import torch
 
-    tensors = (each for part in _modules_of(pipeline).values() for each in (*part.parameters(), *part.buffers()))
+    tensors = (tensor for module in modules_of(pipeline).values() for tensor in _weights_of(module))
     there = sum(_count_bytes(tensor) for tensor in tensors if tensor.device.type == device.type)
     return torch.accelerator.get_memory_info(device)[0] + there
 
@@ -118,13 +120,9 @@ def choose_offload(sizes: Mapping[str, int], free: int) -> tuple[str, str]:
     return "group", f"{said}; the largest component, {largest}, has {sizes[largest] / GIB:.1f} GiB and does not fit"
 
 
-def is_text_encoder(component: str) -> bool:
-    return component.startswith("text_encoder")
-
-
 def offload_text_encoders(pipeline: Any, device: torch.device) -> None:
     """All on the device but the text encoders, which come for each text that they have to read."""
-    modules = _modules_of(pipeline)
+    modules = modules_of(pipeline)
     encoders = [name for name in modules if is_text_encoder(name)]
     for name in modules.keys() - set(encoders):
         modules[name].to(device)
@@ -134,9 +132,8 @@ def offload_text_encoders(pipeline: Any, device: torch.device) -> None:
         for hook in hooks:
             hook.offload()
 
-    for name in ("transformer", "transformer_2", "unet"):
-        if name in modules:
-            modules[name].register_forward_pre_hook(leave)
+    for denoiser in parts_of(pipeline, DENOISERS):
+        denoiser.register_forward_pre_hook(leave)
 
 
 def offload_models(pipeline: Any, device: torch.device) -> None:
@@ -145,7 +142,7 @@ def offload_models(pipeline: Any, device: torch.device) -> None:
     As diffusers' `enable_model_cpu_offload` does, but once for all pipelines around these components, and without
     taking the hooks off and putting them on again after each call.
     """
-    modules = _modules_of(pipeline)
+    modules = modules_of(pipeline)
     order = [name for name in (pipeline.model_cpu_offload_seq or "").split("->") if name in modules]
     kept = set(pipeline._exclude_from_cpu_offload)
     for name in kept & modules.keys():
@@ -162,7 +159,7 @@ def offload_groups(pipeline: Any, device: torch.device) -> None:
     from diffusers.hooks import apply_group_offloading
 
     has_streams = device.type in ("cuda", "xpu")
-    for name, part in _modules_of(pipeline).items():
+    for name, part in modules_of(pipeline).items():
         if getattr(part, "_supports_group_offloading", True):
             stream = has_streams and name != "vae"
             apply_group_offloading(part, onload_device=device, offload_type="leaf_level", use_stream=stream)
@@ -182,12 +179,6 @@ PLACES: Mapping[str, Callable[[Any, torch.device], Any]] = {
     "group": offload_groups,
     "sequential": offload_layers,
 }
-
-
-def _modules_of(pipeline: Any) -> dict[str, Any]:
-    import torch
-
-    return {name: part for name, part in pipeline.components.items() if isinstance(part, torch.nn.Module)}
 
 
 def _offload_in_turn(modules: list[Any], device: torch.device) -> list[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -23,6 +22,7 @@ from videoapi_diffusers.source import Source
 from videoapi_diffusers.spec import describe, find_defaults, find_limits, find_unsupported, is_guided_twice
 from videoapi_diffusers.weights.asked import read_revision, read_weights
 from videoapi_diffusers.weights.quantization import find_missing
+from videoapi_diffusers.words import did_you_mean
 
 DTYPES = {"fp16": "float16", "bf16": "bfloat16", "fp32": "float32"}
 
@@ -111,8 +111,7 @@ def _find_signature(config: ModelFile, source: Source) -> Signature:
         raise config.error(key, "is needed until the model is downloaded: the class in its model_index.json")
     signature = read_signature(pipeline_class)
     if signature is None:
-        near = difflib.get_close_matches(pipeline_class, known_pipelines(), n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
+        hint = did_you_mean(pipeline_class, known_pipelines())
         raise config.error(key, f"is no pipeline of diffusers {version('diffusers')}: {pipeline_class}{hint}")
     problem = find_problem(signature)
     if problem:

@@ -26,7 +26,12 @@ class Tiny:
     num_frames: int = 9
 
     def ask(self, mode: Mode, spec: ModelSpec) -> dict[str, Any]:
-        """Its smallest request, from what the mode needs, with the defaults of the spec's params."""
+        """Its smallest request, with the defaults of the spec's params."""
+        params = {key: schema["default"] for key, schema in spec.params.items() if "default" in schema}
+        return {**self.inputs(mode), "params": params}
+
+    def inputs(self, mode: Mode) -> dict[str, Any]:
+        """The shape of its smallest request, and what the mode needs."""
         from PIL import Image
 
         red, blue = (Image.new("RGB", (self.width, self.height), color) for color in ("red", "blue"))
@@ -36,9 +41,8 @@ class Tiny:
             "first_and_last_frame": {"start_image": red, "end_image": blue},
             "clip": {"clip": [red] * 2 + [blue] * (self.num_frames - 2)},
         }
-        params = {key: schema["default"] for key, schema in spec.params.items() if "default" in schema}
         shape = {"width": self.width, "height": self.height, "num_frames": self.num_frames}
-        return {**shape, **given[mode], "params": params}
+        return {**shape, **given[mode]}
 
 
 def stand_in() -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 from videoapi import ModelError, ModelFile
-from videoapi_diffusers.changes.cache import TRANSFORMERS
-from videoapi_diffusers.failures import describe_failure
+from videoapi_diffusers.components import TRANSFORMERS, parts_of
 from videoapi_diffusers.signature import known_attention_backends
+from videoapi_diffusers.words import describe_failure, did_you_mean
 
 KEY = "diffusers.attention_backend"
 
@@ -22,14 +21,13 @@ def read(config: ModelFile) -> str:
         raise config.error(KEY, f"is refused: {name} downloads a program and runs it; install its package instead")
     known = [each for each in known_attention_backends() if not each.endswith("_hub")]
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
+        hint = did_you_mean(name, known)
         raise config.error(KEY, f"is no attention backend of the installed diffusers: {name}{hint}")
     return name
 
 
 def apply(pipeline: Any, wanted: str) -> None:
-    parts = [part for name in TRANSFORMERS if (part := getattr(pipeline, name, None)) is not None]
+    parts = parts_of(pipeline, TRANSFORMERS)
     if not any(_has_choice(part) for part in parts):
         raise ModelError(f"{type(pipeline).__name__} has no attention that could be calculated by '{wanted}'.")
     for part in parts:

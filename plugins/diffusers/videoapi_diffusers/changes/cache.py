@@ -8,8 +8,9 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from videoapi import ModelError, ModelFile
-from videoapi_diffusers.failures import describe_failure
+from videoapi_diffusers.components import TRANSFORMERS, parts_of
 from videoapi_diffusers.signature import read_fields
+from videoapi_diffusers.words import describe_failure
 
 KEY = "diffusers.cache"
 OPTIONS = "diffusers.cache_options"
@@ -63,7 +64,6 @@ CLASSES: Mapping[str, frozenset[str]] = {
 Not among them: those that fail; those that work on a positive and a negative prompt in turns, for caches that do not
 tell one from the other; VACE, whose hints the two caches of whole blocks would add twice.
 """
-TRANSFORMERS = ("transformer", "transformer_2")
 
 
 def read(config: ModelFile) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def switched_on(pipeline: Any, wanted: Mapping[str, Any], num_inference_steps: i
 
     Raises ModelError where a transformer does not go with it.
     """
-    parts = [part for name in TRANSFORMERS if (part := getattr(pipeline, name, None)) is not None]
+    parts = parts_of(pipeline, TRANSFORMERS)
     try:
         for part in parts:
             _enable(part, _make_config(pipeline, wanted, num_inference_steps), wanted["name"])

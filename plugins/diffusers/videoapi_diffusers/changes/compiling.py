@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from videoapi import ModelError, ModelFile
-from videoapi_diffusers.changes.cache import TRANSFORMERS
+from videoapi_diffusers.components import TRANSFORMERS, parts_of
 
 KEY = "diffusers.compile"
 DYNAMIC = "diffusers.compile_dynamic"
@@ -32,7 +32,7 @@ def read(config: ModelFile) -> dict[str, Any]:
 
 def apply(pipeline: Any, wanted: Mapping[str, Any]) -> None:
     """Each block is compiled when it first runs, and they share the result."""
-    parts = [part for name in TRANSFORMERS if (part := getattr(pipeline, name, None)) is not None]
+    parts = parts_of(pipeline, TRANSFORMERS)
     if not parts:
         raise ModelError(f"{type(pipeline).__name__} has no transformer to compile.")
     for part in parts:

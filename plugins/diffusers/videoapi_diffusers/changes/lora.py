@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from videoapi import ModelError, ModelFile
-from videoapi_diffusers.failures import describe_failure
+from videoapi_diffusers.words import describe_failure
 
 KEY = "diffusers.loras"
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")

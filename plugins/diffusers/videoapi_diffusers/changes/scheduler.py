@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
 from videoapi import ModelError, ModelFile
 from videoapi_diffusers.signature import known_schedulers, read_scheduler
+from videoapi_diffusers.words import did_you_mean
 
 KEY = "diffusers.scheduler"
 OPTIONS = "diffusers.scheduler_options"
@@ -20,8 +20,7 @@ def read(config: ModelFile) -> dict[str, Any]:
         return {}
     known = read_scheduler(name)
     if not known:
-        near = difflib.get_close_matches(name, known_schedulers(), n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
+        hint = did_you_mean(name, known_schedulers())
         raise config.error(KEY, f"is no scheduler of the installed diffusers: {name}{hint}")
     options = {
         key: value for key, default in known.items() if (value := _read_option(config, key, default)) is not None

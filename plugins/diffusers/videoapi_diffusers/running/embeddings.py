@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from videoapi_diffusers.components import is_text_encoder, modules_of
+
 
 class EmbeddingCache:
     """Outputs of text encoders by their inputs, in main memory; the least recently used ones go first."""
@@ -23,8 +25,8 @@ class EmbeddingCache:
 
         After the offload's hooks are in place: an encoder that is not asked is not moved to its device either.
         """
-        for name, encoder in pipeline.components.items():
-            if name.startswith("text_encoder") and isinstance(encoder, torch.nn.Module) and self._limit:
+        for name, encoder in modules_of(pipeline).items():
+            if is_text_encoder(name) and self._limit:
                 # Above `forward`, which the hooks of an offload replace, also while it works.
                 vars(encoder)["_call_impl"] = self._remembering(name, encoder, encoder._call_impl)
 
@@ -38,15 +40,16 @@ class EmbeddingCache:
                 self._kept.move_to_end(key)
                 return _copy(self._kept[key][1], _find_device(positional, named))
             output = call(*positional, **named)
-            if sum(tensor.nbytes for tensor in _tensors_of(output)) <= self._limit:
-                self._keep(key, _copy(output, torch.device("cpu")))
+            self._keep(key, output)
             return output
 
         return remembered
 
     def _keep(self, key: bytes, output: Any) -> None:
         size = sum(tensor.nbytes for tensor in _tensors_of(output))
-        self._kept[key] = size, output
+        if size > self._limit:
+            return
+        self._kept[key] = size, _copy(output, torch.device("cpu"))
         self._size += size
         while self._size > self._limit:
             self._size -= self._kept.popitem(last=False)[1][0]

@@ -16,6 +16,7 @@ T = TypeVar("T")
 # Where it is no OutOfMemoryError: torch's words for main memory, pinned memory and mapped files, and those of CUDA's
 # libraries.
 WORDS = ("allocate memory", "out of memory", "ALLOC_FAILED")
+LOWER = "try a smaller width, height or num_frames"
 # Offloads that leave something for a stronger one to gain.
 WEAK_OFFLOADS = ("none", "text_encoder", "model")
 
@@ -28,8 +29,7 @@ def find_remedy(pipeline: Any, device: torch.device, offload: str) -> str:
         switches.append("the option vae_tiling")
     if device.type != "cpu" and offload in WEAK_OFFLOADS:
         switches.append("'diffusers.offload: group'")
-    advice = "try a smaller width, height or num_frames"
-    return f"{advice}, or have {' and '.join(switches)} switched on in the model file" if switches else advice
+    return f"{LOWER}, or have {' and '.join(switches)} switched on in the model file" if switches else LOWER
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def memory_watched(doing: str, remedy: str) -> Iterator[None]:
     """Within it, a lack of memory is an OutOfMemory that says what was being done and what helps."""
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+    except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not _lacks_memory(error):
             raise
         # What the calls that failed still hold, in their variables, would be held as long as the error is.

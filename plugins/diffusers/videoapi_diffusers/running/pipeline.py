@@ -15,7 +15,7 @@ from videoapi_diffusers.running.audio import read_audio
 from videoapi_diffusers.running.choices import NAMES, Choices
 from videoapi_diffusers.running.decoding import decoding_for, tidied_up
 from videoapi_diffusers.running.frames import read_frames, to_arrays
-from videoapi_diffusers.running.memory import each_watched, memory_watched
+from videoapi_diffusers.running.memory import LOWER, each_watched, memory_watched
 from videoapi_diffusers.running.preview import LatentPreview, predicted_latents
 from videoapi_diffusers.running.siblings import Siblings
 from videoapi_diffusers.running.tokens import warn_of_cut_prompts
@@ -33,7 +33,7 @@ class DiffusersPipeline:
         pipeline: Any,
         modes: Mapping[Mode, str] | None = None,
         changes: Mapping[str, Any] | None = None,
-        remedy: str = "",
+        remedy: str = LOWER,
     ) -> None:
         """`modes` are the classes to use beside the given pipeline's own, `changes` those that were made to it, and
         `remedy` is what helps where memory lacks.
@@ -42,7 +42,7 @@ class DiffusersPipeline:
         self._siblings = Siblings(pipeline, modes or {})
         self._choices = Choices(pipeline, changes or {})
         self._preview = LatentPreview()
-        self._remedy = remedy or "try a smaller width, height or num_frames"
+        self._remedy = remedy
 
     def generate(self, request: GenerationRequest, progress: Progress) -> Clip:
         """Raises ModelError when the result holds NaN or infinity. Cancels between two denoising steps."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from videoapi import GenerationRequest, InvalidRequest, ModelError, ModelSpec, OutOfMemory, Pipeline
-from videoapi_diffusers.failures import describe_failure
+from videoapi_diffusers.words import describe_failure
 
 WORDS = "Warming up"
 

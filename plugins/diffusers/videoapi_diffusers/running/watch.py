@@ -9,13 +9,12 @@ from typing import Any
 import torch
 
 from videoapi import Progress
-
-DENOISERS = ("transformer", "transformer_2", "unet")
+from videoapi_diffusers.components import DENOISERS, parts_of
 
 
 def find_denoiser(pipeline: Any) -> Any:
     """The network that is run in every step; None where it has another name than the usual ones."""
-    return next((part for name in DENOISERS if (part := getattr(pipeline, name, None)) is not None), None)
+    return next(iter(parts_of(pipeline, DENOISERS)), None)
 
 
 class Watch:
@@ -45,8 +44,8 @@ class Watch:
             arguments["callback_on_step_end"] = self._end_step
         else:
             scheduler.step = self._after(scheduler.step)
-        modules = [getattr(self._pipeline, name, None) for name in DENOISERS]
-        hooks = [module.register_forward_pre_hook(self._start_denoising) for module in modules if module is not None]
+        denoisers = parts_of(self._pipeline, DENOISERS)
+        hooks = [each.register_forward_pre_hook(self._start_denoising) for each in denoisers]
         self._progress.phase("encoding prompt")
         try:
             yield

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from videoapi import ModelFile
+from videoapi_diffusers.components import DENOISERS, TRANSFORMERS
 from videoapi_diffusers.shape import Configs
 from videoapi_diffusers.signature import Signature
-from videoapi_diffusers.weights.quantization import CASTING, DENOISERS, SCHEMES, is_gguf
+from videoapi_diffusers.weights.quantization import CASTING, SCHEMES, is_gguf
+from videoapi_diffusers.words import did_you_mean
 
 # Those that may come from a file of their own: diffusers has no such loader for the UNets of videos.
-FROM_FILES = ("transformer", "transformer_2")
+FROM_FILES = TRANSFORMERS
 ENCODERS = ("text_encoder", "image_encoder")
 COMPONENTS = "quantized_components"
 FORMATS = (".safetensors", ".gguf")
@@ -67,8 +68,7 @@ def _read_quantization(config: ModelFile, components: Iterable[str], files: dict
     if not scheme:
         return {}
     if scheme not in SCHEMES:
-        near = difflib.get_close_matches(scheme, SCHEMES, n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else f"; there are {', '.join(SCHEMES)}"
+        hint = did_you_mean(scheme, SCHEMES) or f"; there are {', '.join(SCHEMES)}"
         raise config.error(key, f"is not known: {scheme}{hint}")
     components = set(components)
     # diffusers quantises what it loads from a folder; fp8 is a cast of what is loaded.

@@ -24,7 +24,6 @@ class Scheme:
     """Its configuration in torchao."""
 
 
-DENOISERS = ("transformer", "transformer_2", "unet")
 CASTING = "fp8"
 SCHEMES: Mapping[str, Scheme] = {
     CASTING: Scheme(),

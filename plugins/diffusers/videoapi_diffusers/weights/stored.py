@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videoapi import ModelError
+from videoapi_diffusers.components import DENOISERS
 from videoapi_diffusers.source import Source
 from videoapi_diffusers.weights.hub import download_model
-from videoapi_diffusers.weights.quantization import DENOISERS, find_missing, make_configs
+from videoapi_diffusers.weights.quantization import find_missing, make_configs
 from videoapi_diffusers.weights.selection import select_files
 from videoapi_diffusers.weights.single_file import load_component
 

@@ -1,8 +1,17 @@
-"""Errors of other libraries in words for the client."""
+"""Words of messages: hints, and the errors of other libraries."""
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 LENGTH = 300
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown name; empty where no known one is near."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""
 
 
 def describe_failure(error: Exception, hidden: str = "") -> str:

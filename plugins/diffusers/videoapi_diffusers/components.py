@@ -1,0 +1,25 @@
+"""A pipeline's components by their usual names in diffusers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+TRANSFORMERS = ("transformer", "transformer_2")
+DENOISERS = (*TRANSFORMERS, "unet")
+
+
+def is_text_encoder(name: str) -> bool:
+    return name.startswith("text_encoder")
+
+
+def modules_of(pipeline: Any) -> dict[str, Any]:
+    """Every network of the pipeline, by its name."""
+    import torch
+
+    return {name: part for name, part in pipeline.components.items() if isinstance(part, torch.nn.Module)}
+
+
+def parts_of(pipeline: Any, names: Iterable[str]) -> list[Any]:
+    """The components of these names that it has."""
+    return [part for name in names if (part := getattr(pipeline, name, None)) is not None]
