@@ -134,6 +134,9 @@ VIDEOAPI = {
     "stale_seconds": env.float("VIDEOAPI_STALE_SECONDS", default=30.0),
 }
 
+# Django's own limit, for forms: images can be among their texts.
+DATA_UPLOAD_MAX_MEMORY_SIZE = VIDEOAPI["max_body_bytes"]
+
 # Web pages of these origins may call the API, with a key but never with a login; the admin is not theirs.
 CORS_ALLOW_ALL_ORIGINS = env.str("VIDEOAPI_CORS_ORIGINS", default="") == "*"
 CORS_ALLOWED_ORIGINS = [] if CORS_ALLOW_ALL_ORIGINS else env.list("VIDEOAPI_CORS_ORIGINS", default=[])

@@ -28,6 +28,7 @@ def make(
     client: str = "",
     api_key: APIKey | None = None,
     priority: int = 0,
+    n: int = 1,
     **values: Any,
 ) -> Generation:
     request = GenerationRequest(
@@ -46,7 +47,14 @@ def make(
         }
     )
     add_worker()
-    order = {"clip": clip, "idempotency": idempotency, "client": client, "api_key": api_key, "priority": priority}
+    order = {
+        "clip": clip,
+        "idempotency": idempotency,
+        "client": client,
+        "api_key": api_key,
+        "priority": priority,
+        "n": n,
+    }
     return submit(model, request, frames, [], **order)  # type: ignore[arg-type]
 
 

@@ -8,6 +8,7 @@ import subprocess
 import uuid
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -117,3 +118,14 @@ def test_base64_output(starter_server: Server) -> None:
     body = run(BASE64, starter_server)
     video = read(base64.b64decode(body["data"][0]["b64_json"]))
     assert (video.width, video.height, len(video.frames), video.rate) == (512, 512, 16, 8)
+
+
+@pytest.mark.filterwarnings("ignore:The Sora API:DeprecationWarning")
+def test_the_readmes_lines_for_openais_client(starter_server: Server, tmp_path: Path) -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    lines = readme.partition("## With OpenAI's client")[2].partition("```python")[2].partition("```")[0]
+    path = tmp_path / "circle.mp4"
+    lines = lines.replace("http://localhost:8080", starter_server.url).replace("circle.mp4", str(path))
+    exec(compile(lines, "README.md", "exec"), {})
+    video = read(path.read_bytes())
+    assert (video.width, video.height, len(video.frames) / video.rate) == (512, 512, 2)

@@ -29,6 +29,7 @@ from videoapi.inputs import InputLimits, decode_image, is_cut, read_bytes
 from videoapi.types import GenerationRequest, ModelSpec
 
 MIN_PRIORITY = -100
+MAX_VIDEOS = 4
 RESPONSE_FORMATS = ("url", "b64_json")
 NEITHER = "Neither a whole PNG, JPEG or WEBP image nor an mp4, mov, webm or mkv clip."
 
@@ -45,6 +46,8 @@ class Order:
     """The client's file. `request.clip` is made of it in the model's process."""
     warnings: tuple[str, ...]
     priority: int
+    n: int
+    """How many videos, each with the next seed."""
 
 
 class VideoRequestSerializer(serializers.Serializer[Any]):
@@ -63,6 +66,7 @@ class VideoRequestSerializer(serializers.Serializer[Any]):
     fps = StrictIntegerField(required=False, min_value=1)
     seconds = SecondsField(required=False)
     seed = StrictIntegerField(required=False, min_value=0, max_value=MAX_INTEGER)
+    n = StrictIntegerField(required=False, default=1, min_value=1, max_value=MAX_VIDEOS)
     cfg_scale = StrictFloatField(required=False, min_value=0)
     step = StrictIntegerField(required=False, min_value=1)
     params = ObjectField(required=False)
@@ -114,6 +118,10 @@ def _resolve(data: dict[str, Any], entry: Entry, conf: Conf) -> Order:
     if data.get("negative_prompt") and guidance <= 1:
         warnings.append(f"negative_prompt has no effect with cfg_scale {guidance:g}; it needs more than 1.")
     params = resolution.resolve_params(data, spec)
+    # 32 bits, so that a client in JavaScript can send it back unchanged.
+    seed = data.get("seed", secrets.randbits(32))
+    if seed > MAX_INTEGER - data["n"] + 1:
+        raise InvalidRequest("seed", f"The seeds of {data['n']} videos would go over {MAX_INTEGER}.")
     inputs = _Inputs(data, spec, conf, VideoFormat(width=width, height=height, num_frames=num_frames, fps=fps))
     reference, clip = inputs.read_reference()
     request = GenerationRequest(
@@ -125,8 +133,7 @@ def _resolve(data: dict[str, Any], entry: Entry, conf: Conf) -> Order:
         fps=fps,
         num_inference_steps=int(steps),
         guidance_scale=guidance,
-        # 32 bits, so that a client in JavaScript can send it back unchanged.
-        seed=data.get("seed", secrets.randbits(32)),
+        seed=seed,
         start_image=reference or inputs.read_image("start_image"),
         end_image=inputs.read_image("end_image"),
         params=params,
@@ -138,6 +145,7 @@ def _resolve(data: dict[str, Any], entry: Entry, conf: Conf) -> Order:
         clip=clip,
         warnings=(*warnings, *inputs.warnings),
         priority=int(resolution.resolve_number(data, "priority", 0, conf.max_priority)),
+        n=data["n"],
     )
 
 

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import path
 
 from videoapi.api import errors, events, files, health, jobs, models, video
+from videoapi.api.openai import videos
 
 handler400 = errors.bad_request
 handler403 = errors.permission_denied
@@ -17,6 +18,12 @@ urlpatterns = [
     path("video/<uuid:pk>/preview", files.PreviewView.as_view(), name="preview"),
     path("generated-videos/<str:name>", files.VideoFileView.as_view(), name="generated-video"),
     path("thumbnails/<str:name>", files.ThumbnailView.as_view(), name="thumbnail"),
+    path("v1/videos", videos.VideosView.as_view(), name="openai-videos"),
+    path("v1/videos/edits", videos.EditsView.as_view(), name="openai-edits"),
+    path("v1/videos/extensions", videos.ExtensionsView.as_view(), name="openai-extensions"),
+    path("v1/videos/<uuid:pk>", videos.VideoView.as_view(), name="openai-video"),
+    path("v1/videos/<uuid:pk>/content", videos.ContentView.as_view(), name="openai-content"),
+    path("v1/videos/<uuid:pk>/remix", videos.RemixView.as_view(), name="openai-remix"),
     path("v1/models", models.ModelListView.as_view(), name="models"),
     path("models/<path:name>/load", models.ModelOrderView.as_view(action="load"), name="load"),
     path("models/<path:name>/unload", models.ModelOrderView.as_view(action="unload"), name="unload"),

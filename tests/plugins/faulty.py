@@ -40,6 +40,7 @@ KINDS = (
     "load-crash",
     "clip",
     "clip-alone",
+    "text-alone",
     "file",
     "torn-file",
 )
@@ -50,7 +51,7 @@ PARAMS = {
 }
 WRONG_PARAMS = {"depth": {"type": "nonsense"}, "tiling": {"type": "boolean", "default": "perhaps"}}
 # Of those that take something else than the others.
-MODES = {"clip": {"text", "first_frame", "clip"}, "clip-alone": {"clip"}}
+MODES = {"clip": {"text", "first_frame", "clip"}, "clip-alone": {"clip"}, "text-alone": {"text"}}
 
 
 @videoapi.hookimpl

@@ -46,9 +46,8 @@ class Caller:
 
     def generations(self) -> QuerySet[Generation]:
         """Those that exist for the caller."""
-        if self.sees_all:
-            return Generation.objects.all()
-        return Generation.objects.filter(api_key=self.key)
+        generations = Generation.objects.there()
+        return generations if self.sees_all else generations.filter(api_key=self.key)
 
     def is_still_welcome(self) -> bool:
         """Whether the key is usable still; for a stream, which may outlive it."""

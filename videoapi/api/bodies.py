@@ -1,8 +1,11 @@
-"""What the answers about a generation hold."""
+"""What the answers about the generations of one request hold. Nearly always it is one."""
 
 from __future__ import annotations
 
 import base64
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 from django.http import Http404
@@ -13,6 +16,8 @@ from videoapi.api.errors import error_body
 from videoapi.conf import get_conf
 from videoapi.engine import forecast
 from videoapi.models import Generation, State
+
+Generations = Sequence[Generation]
 
 
 def video_url(generation: Generation) -> str:
@@ -30,49 +35,69 @@ def job_url(generation: Generation) -> str:
     return get_conf().public_url + reverse("job", args=[generation.pk])
 
 
-def video_body(generation: Generation, *, as_base64: bool = False) -> dict[str, Any]:
-    """LocalAI's answer, and what the server decided for the client. `data` is empty until the video is done."""
-    data = []
-    if generation.state == State.COMPLETED:
-        data = [_as_base64(generation) if as_base64 else {"url": video_url(generation)}]
+def video_body(generations: Generations, *, as_base64: bool = False) -> dict[str, Any]:
+    """LocalAI's answer, and what the server decided for the client. `data` has the videos that are done."""
+    first = generations[0]
     return {
-        "created": int(generation.created_at.timestamp()),
-        "id": str(generation.pk),
-        "data": data,
-        "model": generation.model,
-        "seed": generation.seed,
-        "width": generation.width,
-        "height": generation.height,
-        "num_frames": generation.num_frames,
-        "fps": generation.fps,
-        "seconds": generation.seconds,
-        "timings": generation.all_timings(),
-        "warnings": generation.warnings,
+        "created": int(first.created_at.timestamp()),
+        "id": str(first.pk),
+        "data": [
+            _item(row, as_base64=as_base64) | ({"id": str(row.pk), "seed": row.seed} if len(generations) > 1 else {})
+            for row in generations
+            if row.state == State.COMPLETED
+        ],
+        "model": first.model,
+        "seed": first.seed,
+        "width": first.width,
+        "height": first.height,
+        "num_frames": first.num_frames,
+        "fps": first.fps,
+        "seconds": first.seconds,
+        "timings": _timings(generations),
+        "warnings": list(dict.fromkeys(chain.from_iterable(row.warnings for row in generations))),
     }
 
 
-def job_body(generation: Generation, *, as_base64: bool = False) -> dict[str, Any]:
+def job_body(generations: Generations, *, as_base64: bool = False) -> dict[str, Any]:
     """The same, and how far it is."""
-    return video_body(generation, as_base64=as_base64) | {
-        "status": generation.state,
-        "phase": generation.phase or None,
-        "detail": generation.detail or None,
-        "step": generation.step,
-        "total_steps": generation.total_steps,
-        "progress": generation.percent,
-        "cancel_requested": generation.cancel_requested,
-        "error": failure(generation)["error"] if generation.error_code else None,
+    state = find_state(generations)
+    current = next((row for row in generations if row.state == State.IN_PROGRESS), generations[0])
+    failed = find_failed(generations)
+    return video_body(generations, as_base64=as_base64) | {
+        "status": state,
+        "phase": current.phase or None,
+        "detail": current.detail or None,
+        "step": sum(row.step for row in generations),
+        "total_steps": sum(row.total_steps for row in generations),
+        "progress": sum(row.percent for row in generations) // len(generations),
+        "cancel_requested": any(row.cancel_requested for row in generations),
+        "error": failure(failed)["error"] if failed else None,
     }
 
 
-def forecast_body(generation: Generation) -> dict[str, Any]:
+def forecast_body(generations: Generations) -> dict[str, Any]:
     """What is known of the time until it is done."""
-    queued = generation.state == State.QUEUED
-    seconds = None if generation.is_finished else forecast.seconds_until_done(generation, get_conf())
+    conf = get_conf()
+    queued = next((row for row in generations if row.state == State.QUEUED), None)
+    seconds = [forecast.seconds_until_done(row, conf) for row in generations if not row.is_finished]
+    known = [each for each in seconds if each is not None]
     return {
-        "queue_position": forecast.queue_position(generation) if queued else None,
-        "eta_seconds": None if seconds is None else round(seconds, 1),
+        "queue_position": forecast.queue_position(queued) if queued else None,
+        "eta_seconds": round(max(known), 1) if known else None,
     }
+
+
+def find_state(generations: Generations) -> str:
+    """Of the request: one that has failed in part has failed, once all of it has ended."""
+    states = [State(row.state) for row in generations]
+    if not all(row.is_finished for row in generations):
+        return State.QUEUED if set(states) == {State.QUEUED} else State.IN_PROGRESS
+    return next((state for state in states if state != State.COMPLETED), State.COMPLETED)
+
+
+def find_failed(generations: Generations) -> Generation | None:
+    """The one whose error is the request's."""
+    return next((row for row in generations if row.error_code), None)
 
 
 def failure(generation: Generation) -> dict[str, Any]:
@@ -87,7 +112,29 @@ def failure_status(generation: Generation) -> int:
     return 400 if generation.error_field else 500
 
 
-def _as_base64(generation: Generation) -> dict[str, str]:
+def _timings(generations: Generations) -> dict[str, float]:
+    """Of several: the sum of each phase, the wait of the first to begin and the time to the end of the last."""
+    if len(generations) == 1:
+        return generations[0].all_timings()
+    each = [row.all_timings() for row in generations]
+    phases = Counter[str]()
+    for timings in each:
+        phases.update({phase: seconds for phase, seconds in timings.items() if phase not in ("queued", "total")})
+    return {
+        **_only("queued", min, each),
+        **{phase: round(seconds, 4) for phase, seconds in phases.items()},
+        **_only("total", max, each),
+    }
+
+
+def _only(name: str, choose: Any, timings: Iterable[dict[str, float]]) -> dict[str, float]:
+    found = [each[name] for each in timings if name in each]
+    return {name: choose(found)} if found else {}
+
+
+def _item(generation: Generation, *, as_base64: bool) -> dict[str, Any]:
+    if not as_base64:
+        return {"url": video_url(generation)}
     try:
         with generation.video.open("rb") as file:
             return {"b64_json": base64.b64encode(file.read()).decode()}

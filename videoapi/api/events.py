@@ -50,7 +50,7 @@ class EventsView(APIView):
         if request.method == "HEAD":
             return HttpResponse(content_type="text/event-stream", headers=headers)
         return StreamingHttpResponse(
-            EventStream(generation.pk, heard, find_caller(request)),
+            EventStream(generation.of_request(), heard, find_caller(request)),
             content_type="text/event-stream",
             headers=headers,
         )
@@ -62,8 +62,8 @@ class EventStream:
     It ends when the caller's key does.
     """
 
-    def __init__(self, pk: UUID, heard: int, caller: Caller) -> None:
-        self._pk = pk
+    def __init__(self, generations: list[Generation], heard: int, caller: Caller) -> None:
+        self._rows = {row.pk: row for row in generations}
         self._heard = heard
         self._caller = caller
         self._welcome_until = 0.0
@@ -83,7 +83,7 @@ class EventStream:
     def _generate(self) -> Generator[str, None, None]:
         yield f"retry: {RETRY_MILLISECONDS}\n\n"
         spoken = time.monotonic()
-        with waiter.listen(self._pk) as rows:
+        with waiter.listen(*self._rows) as rows:
             while waiter.is_serving() and self._is_welcome():
                 try:
                     row = rows.get(timeout=CHECK_SECONDS)
@@ -93,8 +93,9 @@ class EventStream:
                         yield ": the server is there\n\n"
                     continue
                 spoken = time.monotonic()
+                self._rows[row.pk] = row
                 yield from self._tell(row)
-                if row.is_finished:
+                if all(each.is_finished for each in self._rows.values()):
                     return
 
     def _is_welcome(self) -> bool:
@@ -107,9 +108,14 @@ class EventStream:
         return True
 
     def _tell(self, row: Generation) -> Iterator[str]:
-        now = job_body(row) | forecast_body(row)
+        rows = list(self._rows.values())
+        now = job_body(rows) | forecast_body(rows)
         # A stream can last for hours; a database server counts its connections.
         connection.close()
+        if len(rows) > 1:
+            # Each tells everything; there is no order of their statuses to come back to.
+            yield _format(now["status"] if all(each.is_finished for each in rows) else "progress", now)
+            return
         fresh = row.events[self._heard :]
         for number, event in enumerate(fresh, self._heard):
             last = number == len(row.events) - 1

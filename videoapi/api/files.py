@@ -5,7 +5,9 @@ from __future__ import annotations
 from functools import cached_property
 from uuid import UUID
 
+from django.core.files.base import File
 from django.core.files.storage import default_storage
+from django.db.models.fields.files import FieldFile
 from django.http import FileResponse, Http404, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from rest_framework.authentication import BaseAuthentication
@@ -17,6 +19,16 @@ from videoapi.api.errors import Expired
 from videoapi.api.ranges import serve_file
 from videoapi.engine.storage import has_preview, is_link, preview_name
 from videoapi.models import Generation, State
+
+
+def open_result(generation: Generation, field: str) -> File[bytes]:
+    """The stored `video` or `thumbnail`. Raises Expired, and Http404 where there is none."""
+    if generation.state == State.EXPIRED:
+        raise Expired
+    stored: FieldFile = getattr(generation, field)
+    if not stored or not stored.storage.exists(str(stored.name)) or is_link(stored):
+        raise Http404(f"Generation {generation.pk} has no such file.")
+    return stored.open("rb")
 
 
 class GenerationFileView(APIView):
@@ -36,15 +48,11 @@ class GenerationFileView(APIView):
 
     def get(self, request: Request, name: str) -> HttpResponseBase:
         # To revoke a key ends the addresses that it was given.
-        signed = Generation.objects.exclude(api_key__revoked=True)
+        signed = Generation.objects.there().exclude(api_key__revoked=True)
         rows = signed if self._is_signed else find_caller(request).generations()
         generation = get_object_or_404(rows, pk=self._parse(name))
-        if generation.state == State.EXPIRED:
-            raise Expired
-        stored = getattr(generation, self.field)
-        if not stored or not stored.storage.exists(stored.name) or is_link(stored):
-            raise Http404(f"Generation {generation.pk} has no such file.")
-        return serve_file(request, stored.open("rb"), self.content_type, f"{generation.pk}{self.suffix}")
+        file = open_result(generation, self.field)
+        return serve_file(request, file, self.content_type, f"{generation.pk}{self.suffix}")
 
     @cached_property
     def _is_signed(self) -> bool:

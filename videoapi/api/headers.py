@@ -23,7 +23,10 @@ def prefers_async(request: Request) -> bool:
 
 
 def read_idempotency(request: Request, caller: Caller) -> Idempotency | None:
-    """`Idempotency-Key`, as the caller's own, with a digest of the body as it was understood. Raises InvalidRequest."""
+    """`Idempotency-Key`, as the caller's own, with a digest of the address and the body as it was understood.
+
+    Raises InvalidRequest.
+    """
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return None
@@ -32,7 +35,7 @@ def read_idempotency(request: Request, caller: Caller) -> Idempotency | None:
     if caller.key is not None:
         # A line's end is not printable, so that nobody else's key can look like this one.
         key = f"{caller.key.pk}\n{key}"
-    body = json.dumps(request.data, sort_keys=True)
+    body = json.dumps([request.path, request.data], sort_keys=True)
     return Idempotency(key=key, digest=hashlib.blake2b(body.encode(), digest_size=32).hexdigest())
 
 

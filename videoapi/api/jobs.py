@@ -28,11 +28,14 @@ class JobView(APIView):
         if response_format not in RESPONSE_FORMATS:
             raise InvalidRequest("response_format", f"Must be one of: {', '.join(RESPONSE_FORMATS)}.")
         generation = get_object_or_404(find_caller(request).generations(), pk=pk)
-        body = job_body(generation, as_base64=response_format == "b64_json")
-        return Response(body | forecast_body(generation))
+        generations = generation.of_request()
+        body = job_body(generations, as_base64=response_format == "b64_json")
+        return Response(body | forecast_body(generations))
 
     def delete(self, request: Request, pk: UUID) -> Response:
         """200 with the end that it has come to, which may be another than cancelled; 202 while it still runs."""
         generation = get_object_or_404(find_caller(request).generations(), pk=pk)
-        cancel(generation)
-        return Response(job_body(generation), 200 if generation.is_finished else 202)
+        generations = generation.of_request()
+        for each in generations:
+            cancel(each)
+        return Response(job_body(generations), 200 if all(each.is_finished for each in generations) else 202)

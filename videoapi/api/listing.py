@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -18,8 +18,12 @@ PARAMETERS = ("status", "model", "limit", "after", "order")
 DEFAULT_LIMIT, MAX_LIMIT = 20, 100
 
 
-def list_generations(generations: QuerySet[Generation], query: Mapping[str, str]) -> dict[str, Any]:
-    """Of `generations`, `limit` after the one named `after`, newest first or in `order=asc`.
+def list_generations(
+    generations: QuerySet[Generation],
+    query: Mapping[str, str],
+    describe: Callable[[Generation], dict[str, Any]] = lambda generation: job_body([generation]),
+) -> dict[str, Any]:
+    """Of `generations`, `limit` after the one named `after`, newest first or in `order=asc`, each as `describe` has it.
 
     Raises InvalidRequest.
     """
@@ -36,7 +40,7 @@ def list_generations(generations: QuerySet[Generation], query: Mapping[str, str]
     if "after" in query:
         rows = rows.filter(_beyond(_find(generations, query["after"]), ascending=ascending))
     page = list(rows[: limit + 1])
-    data = [job_body(row) for row in page[:limit]]
+    data = [describe(row) for row in page[:limit]]
     return {
         "object": "list",
         "data": data,

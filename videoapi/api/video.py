@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import time
+
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from videoapi.api.access import MayGenerate, MayRead, find_caller
-from videoapi.api.bodies import failure, failure_status, job_body, job_url, video_body, video_url
+from videoapi.api.bodies import (
+    failure,
+    failure_status,
+    find_failed,
+    find_state,
+    job_body,
+    job_url,
+    video_body,
+    video_url,
+)
 from videoapi.api.errors import Expired, error_body
-from videoapi.api.headers import has_hung_up, prefers_async, read_idempotency
+from videoapi.api.headers import has_hung_up, prefers_async
 from videoapi.api.listing import list_generations
+from videoapi.api.submission import submit_request
 from videoapi.api.uploads import require_length
 from videoapi.conf import Conf, get_conf
 from videoapi.engine.cancel import cancel
-from videoapi.engine.limits import check_rate
-from videoapi.engine.submit import submit
 from videoapi.engine.wait import Outcome, waiter
 from videoapi.models import Generation, State
 from videoapi.serializers import VideoRequestSerializer
@@ -40,59 +50,44 @@ class VideoView(APIView):
         serializer = VideoRequestSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         if prefers_async(request):
-            return _accepted(_submit(request, serializer), preferred=True)
+            return _accepted(submit_request(request, serializer), preferred=True)
         with waiter.seat(conf.seats, find_caller(request).name, conf.own_seats):
-            return _wait(request, _submit(request, serializer), conf, as_base64=serializer.wants_base64)
-
-
-def _submit(request: Request, serializer: VideoRequestSerializer) -> Generation:
-    caller = find_caller(request)
-    idempotency = read_idempotency(request, caller)
-    if idempotency and (known := idempotency.find()):
-        return known
-    if caller.key is not None:
-        check_rate(caller.key)
-    order = serializer.resolve()
-    return submit(
-        order.model,
-        order.request,
-        order.num_frames,
-        order.warnings,
-        clip=order.clip,
-        idempotency=idempotency,
-        client=caller.name,
-        api_key=caller.key,
-        priority=order.priority,
-    )
+            return _wait(request, submit_request(request, serializer), conf, as_base64=serializer.wants_base64)
 
 
 def _wait(request: Request, generation: Generation, conf: Conf, *, as_base64: bool) -> Response:
-    outcome = waiter.wait(
-        generation.pk,
-        grace=max(0.0, conf.grace_seconds - ANSWER_SECONDS),
-        limit=conf.sync_seconds or float("inf"),
-        is_gone=lambda: has_hung_up(request),
-    )
+    end = time.monotonic() + (conf.sync_seconds or float("inf"))
+    for each in generation.of_request():
+        outcome = waiter.wait(
+            each.pk,
+            grace=max(0.0, conf.grace_seconds - ANSWER_SECONDS),
+            limit=end - time.monotonic(),
+            is_gone=lambda: has_hung_up(request),
+        )
+        if outcome is not Outcome.ENDED:
+            break
     if outcome is Outcome.STOPPING:
         return _stopping(generation)
     if outcome is Outcome.GONE and conf.cancel_on_disconnect and generation.idempotency_key is None:
         # With a key, the client can come back for it.
-        cancel(generation)
+        for each in generation.of_request():
+            cancel(each)
     generation.refresh_from_db()
-    if not generation.is_finished:
+    generations = generation.of_request()
+    if not all(each.is_finished for each in generations):
         return _accepted(generation)
-    if generation.state == State.EXPIRED:
+    if find_state(generations) == State.EXPIRED:
         raise Expired
-    if generation.state == State.COMPLETED:
-        return Response(video_body(generation, as_base64=as_base64))
-    return Response(failure(generation), failure_status(generation))
+    if failed := find_failed(generations):
+        return Response(failure(failed), failure_status(failed))
+    return Response(video_body(generations, as_base64=as_base64))
 
 
 def _accepted(generation: Generation, *, preferred: bool = False) -> Response:
     headers = {"Location": job_url(generation)}
     if preferred:
         headers["Preference-Applied"] = "respond-async"
-    return Response(job_body(generation), 202, headers=headers)
+    return Response(job_body(generation.of_request()), 202, headers=headers)
 
 
 def _stopping(generation: Generation) -> Response:

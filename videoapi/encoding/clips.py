@@ -103,6 +103,20 @@ def read_clip(
     return tuple(pictures)
 
 
+def read_last_frame(data: bytes, *, max_pixels: int) -> Image.Image:
+    """The clip's last frame, upright and in RGB. Raises ClipError."""
+    container = find_container(data)
+    if container is None or not is_whole(data, container) or not is_modest(data, container):
+        raise ClipError(DAMAGED)
+    last, deadline = None, _Deadline(CHECK_SECONDS)
+    with open_video(io.BytesIO(data), container, WHAT, max_pixels=max_pixels, threads=1) as (source, stream):
+        for frame in deadline.watch(source.decode(stream)):
+            last = frame
+        if last is None:
+            raise ClipError("The clip has no frames.")
+        return to_picture(last, stream)
+
+
 def _stretch(
     frames: Iterator[VideoFrame], stream: VideoStream, num_frames: int, fps: int
 ) -> Iterator[tuple[VideoFrame, int]]:

@@ -1,8 +1,8 @@
-"""Cancels a generation, at once while it is queued."""
+"""Cancels a generation, at once while it is queued, or deletes it."""
 
 from __future__ import annotations
 
-from videoapi.engine.storage import release_inputs
+from videoapi.engine.storage import delete_results, release_inputs
 from videoapi.models import Generation
 
 
@@ -12,3 +12,14 @@ def cancel(generation: Generation) -> None:
     generation.refresh_from_db()
     if generation.is_finished:
         release_inputs(generation)
+
+
+def delete(generation: Generation) -> None:
+    """Cancel it if it has not ended, remove its files, and hide it from its client.
+
+    One that is completed before it heeds the cancel loses its files in the next clearing up.
+    """
+    cancel(generation)
+    generation.hide()
+    if generation.expire():
+        delete_results(generation)

@@ -42,10 +42,15 @@ def check_limits(generation: Generation, key: APIKey) -> None:
             )
 
 
-def check_rate(key: APIKey) -> None:
-    """Raises TooManyRequests. Asked before the images of a request are fetched, too."""
+def check_rate(key: APIKey, n: int = 1) -> None:
+    """Raises TooManyRequests, and InvalidRequest for more videos than it may ever ask for at once.
+
+    Asked before the images of a request are fetched, too.
+    """
     if not key.videos_per_minute:
         return
+    if n > key.videos_per_minute:
+        raise InvalidRequest("n", f"This API key may make {key.videos_per_minute} videos a minute.")
     last = Generation.objects.filter(api_key=key).since(MINUTE).order_by("-created_at")
     times = list(last.values_list("created_at", flat=True)[: key.videos_per_minute])
     if len(times) == key.videos_per_minute:

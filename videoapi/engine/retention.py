@@ -17,8 +17,12 @@ BATCH = 100
 
 
 def find_expired(conf: Conf) -> Iterator[Generation]:
-    """Completed generations whose files are too old or, counted from the newest, beyond the bytes that are kept."""
+    """Completed generations whose files are too old or, counted from the newest, beyond the bytes that are kept; and
+    those that were deleted while they were being completed.
+    """
     rows = Generation.objects.completed().defer("log")
+    yield from rows.filter(deleted=True).iterator()
+    rows = rows.there()
     oldest = timezone.now() - timedelta(days=conf.keep_days)
     if conf.keep_days:
         yield from rows.filter(finished_at__lt=oldest).iterator()

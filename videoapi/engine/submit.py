@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import IntegrityError, transaction
 
@@ -38,27 +39,30 @@ def submit(
     num_frames: int,
     warnings: Sequence[str],
     *,
+    n: int = 1,
     clip: bytes | None = None,
     idempotency: Idempotency | None = None,
     client: str = "",
     api_key: APIKey | None = None,
     priority: int = 0,
+    remixed_from: Generation | None = None,
 ) -> Generation:
     """Store the request and queue it, both or neither; or return the one that has its idempotency key already.
 
     `num_frames` is what the client asked for; `request.num_frames` is what the model will make. `clip` is the client's
-    file, of which the model's process makes `request.clip`. Those of a higher priority come first; among equals,
-    clients take turns. Raises Refused and IdempotencyConflict.
+    file, of which the model's process makes `request.clip`. Of `n` videos, each with the next seed, the first is
+    returned. Those of a higher priority come first; among equals, clients take turns. Raises Refused and
+    IdempotencyConflict.
     """
     inputs = {"start_image": request.start_image, "end_image": request.end_image, "clip": clip}
     sent = [name for name, value in inputs.items() if value is not None]
-    generation = Generation(
-        model=model,
-        client=client,
-        api_key=api_key,
-        priority=priority,
-        prompt=request.prompt,
-        parameters={
+    values: dict[str, Any] = {
+        "model": model,
+        "client": client,
+        "api_key": api_key,
+        "priority": priority,
+        "prompt": request.prompt,
+        "parameters": {
             "negative_prompt": request.negative_prompt,
             "num_inference_steps": request.num_inference_steps,
             "guidance_scale": request.guidance_scale,
@@ -67,34 +71,51 @@ def submit(
             # The files themselves are gone once it has ended.
             **({"inputs": sent} if sent else {}),
         },
+        "width": request.width,
+        "height": request.height,
+        "num_frames": num_frames,
+        "fps": request.fps,
+        "warnings": list(warnings),
+        "remixed_from": remixed_from,
+    }
+    first = Generation(
+        **values,
         seed=request.seed,
-        width=request.width,
-        height=request.height,
-        num_frames=num_frames,
-        fps=request.fps,
-        warnings=list(warnings),
         idempotency_key=idempotency.key if idempotency else None,
         request_digest=idempotency.digest if idempotency else "",
     )
-    generation.events = generation.log_event(generation.state, "")
+    others = [Generation(**values, seed=request.seed + number, first=first) for number in range(1, n)]
+    generations = [first, *others]
     try:
-        for field, image in (
-            (generation.start_image, request.start_image),
-            (generation.end_image, request.end_image),
-        ):
-            if image is not None:
-                store_image(field, image)
-        if clip is not None:
-            store_clip(generation.clip, clip)
+        for generation in generations:
+            _store_inputs(generation, request, clip)
         with transaction.atomic():
-            admit(generation, get_conf())
-            generation.turn = Generation.objects.next_turn(model, client, priority)
-            generation.save(force_insert=True)
-            deliver(generation.model)
+            for generation in generations:
+                _accept(generation)
     except BaseException as error:
-        delete_inputs(generation)
+        for generation in generations:
+            delete_inputs(generation)
         # The same request at the same time: the other one was first, and is what fills the queue or the limit.
-        if isinstance(error, IntegrityError | Refused) and idempotency and (first := idempotency.find()):
-            return first
+        if isinstance(error, IntegrityError | Refused) and idempotency and (known := idempotency.find()):
+            return known
         raise
-    return generation
+    return first
+
+
+def _store_inputs(generation: Generation, request: GenerationRequest, clip: bytes | None) -> None:
+    for field, image in (
+        (generation.start_image, request.start_image),
+        (generation.end_image, request.end_image),
+    ):
+        if image is not None:
+            store_image(field, image)
+    if clip is not None:
+        store_clip(generation.clip, clip)
+
+
+def _accept(generation: Generation) -> None:
+    generation.events = generation.log_event(generation.state, "")
+    admit(generation, get_conf())
+    generation.turn = Generation.objects.next_turn(generation.model, generation.client, generation.priority)
+    generation.save(force_insert=True)
+    deliver(generation.model)

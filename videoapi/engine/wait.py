@@ -38,16 +38,16 @@ class Outcome(enum.Enum):
 
 
 class _Listener:
-    """Wants to hear of one generation."""
+    """Wants to hear of some generations."""
 
     def __init__(self) -> None:
         self.rows: queue.SimpleQueue[Generation] = queue.SimpleQueue()
-        self._heard: tuple[str, str, str, int] | None = None
+        self._heard: dict[UUID, tuple[str, str, str, int]] = {}
 
     def tell(self, row: Generation) -> None:
         state = (row.state, row.phase, row.detail, row.step)
-        if state != self._heard:
-            self._heard = state
+        if state != self._heard.get(row.pk):
+            self._heard[row.pk] = state
             self.rows.put(row)
 
 
@@ -116,20 +116,23 @@ class Waiter:
             self._forget(pk, event)
 
     @contextlib.contextmanager
-    def listen(self, pk: UUID) -> Iterator[queue.SimpleQueue[Generation]]:
-        """The generation as it is now, then each time that its status, phase or step has changed."""
+    def listen(self, *pks: UUID) -> Iterator[queue.SimpleQueue[Generation]]:
+        """Each generation as it is now, then each time that its status, phase or step has changed."""
         listener = _Listener()
-        listener.tell(Generation.objects.get(pk=pk))
+        for row in Generation.objects.filter(pk__in=pks).order_by("seed"):
+            listener.tell(row)
         with self._lock:
-            self._listeners[pk].append(listener)
+            for pk in pks:
+                self._listeners[pk].append(listener)
             self._start()
         try:
             yield listener.rows
         finally:
             with self._lock:
-                self._listeners[pk].remove(listener)
-                if not self._listeners[pk]:
-                    del self._listeners[pk]
+                for pk in pks:
+                    self._listeners[pk].remove(listener)
+                    if not self._listeners[pk]:
+                        del self._listeners[pk]
 
     def _start(self) -> None:
         if self._thread is None:

@@ -32,6 +32,15 @@ class Generation(models.Model):
     api_key = models.ForeignKey(
         APIKey, models.PROTECT, null=True, blank=True, verbose_name="API key", help_text="Whose it is."
     )
+    first = models.ForeignKey(
+        "self",
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="others",
+        help_text="The one that its request is known by, where that asked for several videos and this is another.",
+    )
+    remixed_from = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="remixes")
     priority = models.SmallIntegerField(default=0)
     turn = models.PositiveBigIntegerField(default=0)
     prompt = models.TextField()
@@ -72,6 +81,7 @@ class Generation(models.Model):
     error_code = models.CharField(max_length=40, blank=True)
     error_message = models.TextField(blank=True)
     error_field = models.CharField(max_length=40, blank=True)
+    deleted = models.BooleanField(default=False, help_text="By its client, for whom it is no longer there.")
     log = models.TextField(blank=True, help_text="What the model's process printed during the job.")
 
     objects: ClassVar[models.Manager[Generation]] = GenerationQuerySet.as_manager()
@@ -111,6 +121,10 @@ class Generation(models.Model):
     def seconds(self) -> float:
         """The video's duration."""
         return self.num_frames / self.fps
+
+    def of_request(self) -> list[Generation]:
+        """Every generation of its request, by seed; of one that is not its request's first, itself alone."""
+        return [self, *self.others.there().order_by("seed")]
 
     def all_timings(self) -> dict[str, float]:
         """Seconds of each phase, from the wait in the queue to the total."""
@@ -165,6 +179,10 @@ class Generation(models.Model):
     def expire(self) -> bool:
         """A completed one is no longer served. Its files are still named: `forget_results` says that they are gone."""
         return self._change(type(self).objects.filter(pk=self.pk, state=State.COMPLETED), state=State.EXPIRED)
+
+    def hide(self) -> None:
+        """Its client has deleted it: the row stays for the operator, and for the limits of its key."""
+        self._change(type(self).objects.filter(pk=self.pk), deleted=True, idempotency_key=None)
 
     def forget_results(self) -> None:
         """The video and the thumbnail are deleted."""

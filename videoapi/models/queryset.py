@@ -52,6 +52,10 @@ class GenerationQuerySet(models.QuerySet["Generation"]):
     def queued(self) -> Self:
         return self.filter(state=State.QUEUED)
 
+    def there(self) -> Self:
+        """For their clients, who have not deleted them."""
+        return self.filter(deleted=False)
+
     def completed(self) -> Self:
         return self.filter(state=State.COMPLETED)
 

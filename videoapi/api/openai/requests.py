@@ -1,0 +1,175 @@
+"""From what OpenAI's clients send to the fields of `POST /video`."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from videoapi.api.files import open_result
+from videoapi.conf import Conf
+from videoapi.encoding import ClipError, read_last_frame
+from videoapi.engine.registry import get_catalog
+from videoapi.exceptions import InvalidRequest
+from videoapi.fields import ObjectField, StrictFloatField, StrictIntegerField
+from videoapi.inputs import InputLimits, read_bytes
+from videoapi.models import Generation, State
+from videoapi.serializers import VideoRequestSerializer
+from videoapi.types import Mode, ModelSpec
+
+NUMBER = re.compile(r"-?(0|[1-9]\d{0,18})(\.\d{1,17})?([eE][+-]?\d{1,3})?", re.ASCII)
+NO_FILES = "Files are not kept here by an id; send the file itself, or 'image_url'."
+MADE_FROM_IMAGES = "Was made from an image or a clip, which is not kept; send it anew to POST /v1/videos."
+
+
+def read_create(data: Any) -> Any:
+    """The request of `POST /v1/videos`, which may hold every field of `POST /video`. Raises InvalidRequest."""
+    if not isinstance(data, dict):
+        return data  # the serializer says that it must be an object
+    if data.get("n") not in (None, 1, "1"):
+        raise InvalidRequest("n", "One video a request here; POST /video makes several.")
+    reference = data.get("input_reference")
+    if isinstance(reference, dict):
+        data = {**data, "input_reference": _read_reference(reference)}
+    return {name: _read_text(name, value) for name, value in data.items()}
+
+
+def read_remix(generation: Generation, data: Any) -> dict[str, Any]:
+    """The same request with another prompt, and with the video itself where its model takes clips.
+
+    Raises InvalidRequest.
+    """
+    if not isinstance(data, dict) or set(data) != {"prompt"}:
+        raise InvalidRequest("prompt", "A remix takes a prompt and nothing else.")
+    again = describe_request(require_completed(generation)) | data
+    if "clip" in _find_spec(generation.model).modes:
+        return again | {"input_reference": _file_of(generation)}
+    if generation.parameters.get("inputs"):
+        raise InvalidRequest("video_id", MADE_FROM_IMAGES)
+    return again
+
+
+def read_edit(data: Any, generations: QuerySet[Generation]) -> tuple[Any, Generation | None]:
+    """A request with the clip `video`, and the generation that it is of. Raises InvalidRequest."""
+    again, source, video = _read_with_video(data, generations)
+    _require_mode(again, "clip", "edit a video")
+    return again | {"input_reference": video}, source
+
+
+def read_extension(data: Any, generations: QuerySet[Generation], conf: Conf) -> tuple[Any, Generation | None]:
+    """A request that begins with the last frame of `video`, and the generation that it is of. Raises InvalidRequest."""
+    again, source, video = _read_with_video(data, generations)
+    _require_mode(again, "first_frame", "go on from a video")
+    limits = InputLimits(
+        max_bytes=conf.max_clip_bytes,
+        max_pixels=conf.max_image_pixels,
+        may_fetch=conf.fetch,
+        fetch_seconds=conf.fetch_seconds,
+        allow_private=conf.fetch_private,
+    )
+    try:
+        frame = read_last_frame(read_bytes("video", video, limits), max_pixels=conf.max_image_pixels)
+    except ClipError as error:
+        raise InvalidRequest("video", str(error)) from error
+    picture = io.BytesIO()
+    frame.save(picture, format="PNG", compress_level=1)
+    return again | {"start_image": base64.b64encode(picture.getvalue()).decode()}, source
+
+
+def describe_request(generation: Generation) -> dict[str, Any]:
+    """The fields of `POST /video` that make the same video again, but for its images and its clip."""
+    parameters = generation.parameters
+    return {
+        "model": generation.model,
+        "prompt": generation.prompt,
+        "negative_prompt": parameters["negative_prompt"],
+        "width": generation.width,
+        "height": generation.height,
+        "num_frames": generation.num_frames,
+        "fps": generation.fps,
+        "step": parameters["num_inference_steps"],
+        "cfg_scale": parameters["guidance_scale"],
+        "seed": generation.seed,
+        "params": parameters["params"],
+    }
+
+
+def require_completed(generation: Generation) -> Generation:
+    """Raises InvalidRequest for one that has no video."""
+    if generation.state != State.COMPLETED:
+        raise InvalidRequest("video", f"Video {generation.pk} is {generation.state}; it must be completed, and kept.")
+    return generation
+
+
+def _read_with_video(data: Any, generations: QuerySet[Generation]) -> tuple[dict[str, Any], Generation | None, str]:
+    """The request without its `video`, the generation that this is of, and the file in base64."""
+    if not isinstance(data, dict) or not isinstance(data.get("video"), str | dict):
+        raise InvalidRequest("video", "Must be a file, or an object with the 'id' of a video.")
+    given = read_create({name: value for name, value in data.items() if name != "video"})
+    video = data["video"]
+    if isinstance(video, str):
+        return given, None, video
+    source = _find(video.get("id"), generations)
+    again = {name: value for name, value in describe_request(require_completed(source)).items() if name != "seed"}
+    if "seconds" in given or "num_frames" in given:
+        del again["num_frames"]
+    if "size" in given:
+        del again["width"], again["height"]
+    if "model" in given:
+        # Another model has other steps and options.
+        again = {name: again[name] for name in again if name not in ("step", "cfg_scale", "params", "negative_prompt")}
+    return again | given, source, _file_of(source)
+
+
+def _find(pk: Any, generations: QuerySet[Generation]) -> Generation:
+    try:
+        return generations.get(pk=UUID(pk))
+    except (ValueError, TypeError, AttributeError, Generation.DoesNotExist) as error:
+        raise InvalidRequest("video", "There is no video of that id.") from error
+
+
+def _file_of(generation: Generation) -> str:
+    with open_result(generation, "video") as file:
+        return base64.b64encode(file.read()).decode()
+
+
+def _require_mode(data: Mapping[str, Any], mode: Mode, what: str) -> None:
+    name = data.get("model")
+    if not isinstance(name, str):
+        return  # the serializer says so
+    spec = _find_spec(name)
+    if mode not in spec.modes:
+        takes = ", ".join(sorted(spec.modes))
+        raise InvalidRequest("video", f"Model '{name}' cannot {what}: it has no mode '{mode}'. It takes: {takes}.")
+
+
+def _find_spec(model: str) -> ModelSpec:
+    return get_catalog().find(model).spec
+
+
+def _read_reference(reference: Mapping[str, Any]) -> Any:
+    if "file_id" in reference:
+        raise InvalidRequest("input_reference", NO_FILES)
+    if set(reference) != {"image_url"}:
+        raise InvalidRequest("input_reference", "Must be a file, a string, or an object with 'image_url'.")
+    return reference["image_url"]
+
+
+def _read_text(name: str, value: Any) -> Any:
+    """A form has texts alone: the number or the object that this one stands for, if its field wants one."""
+    field = VideoRequestSerializer().fields.get(name)
+    if not isinstance(value, str):
+        return value
+    is_number = isinstance(field, StrictIntegerField | StrictFloatField) and NUMBER.fullmatch(value)
+    if is_number or (isinstance(field, ObjectField) and value.startswith("{")):
+        try:
+            return json.loads(value)
+        except ValueError as error:
+            raise InvalidRequest(name, "Is no valid JSON.") from error
+    return value
