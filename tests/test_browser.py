@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -10,6 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.conftest import need
+from tests.hosts import serve
 from tests.server import Server
 
 ARGUMENTS = [
@@ -54,6 +56,33 @@ def page() -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         yield browser.new_page(viewport={"width": 1280, "height": 900})
         browser.close()
+
+
+class _Trap(BaseHTTPRequestHandler):
+    """A site with a form for a server of whoever opens it."""
+
+    target = ""
+
+    def do_GET(self) -> None:
+        form = f"""<form method=post enctype="multipart/form-data" action="{self.target}/v1/videos">
+            <input name=model value=faulty-good><input name=prompt value=trapped></form>
+            <script>document.forms[0].submit()</script>"""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(form.encode())
+
+    def log_message(self, *arguments: Any) -> None:
+        """Quiet."""
+
+
+def test_a_page_of_another_site_cannot_order_a_video(page: Any, faulty_server: Server) -> None:
+    trap = type("Trap", (_Trap,), {"target": faulty_server.url})
+    with serve(trap) as url, page.expect_response(f"{faulty_server.url}/v1/videos") as answer:
+        page.goto(url)
+    assert answer.value.status == 403
+    assert "A web page of another site needs an API key" in answer.value.text()
+    assert "trapped" not in faulty_server.get("/v1/videos").body.decode()
 
 
 @pytest.fixture(scope="module")

@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, cast
+from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signing import BadSignature, TimestampSigner
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import AuthenticationFailed
-from rest_framework.permissions import BasePermission
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
+from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
@@ -104,13 +106,27 @@ class KeyAuthentication(BaseAuthentication):
         return 'Bearer realm="videoapi"'
 
 
+FOREIGN = "A web page of another site needs an API key, or VIDEOAPI_CORS_ORIGINS must name it."
+
+
 class _May(BasePermission):
     scope: Scope
 
     def has_permission(self, request: Request, view: APIView) -> bool:
+        if request.auth is None and _is_foreign(request):
+            raise PermissionDenied(FOREIGN)
         who = "This API key" if isinstance(request.auth, APIKey) else "This login"
         self.message = f"{who} may not {self.scope}; the operator can allow it in the admin."
         return self.scope in find_caller(request).scopes
+
+
+def _is_foreign(request: Request) -> bool:
+    """Sent by a web page of another site, for whoever has it open: browsers let it send a form without asking us."""
+    origin = request.headers.get("Origin")
+    if origin is None or request.method in SAFE_METHODS:
+        return False
+    is_allowed = settings.CORS_ALLOW_ALL_ORIGINS or origin in settings.CORS_ALLOWED_ORIGINS
+    return not is_allowed and urlsplit(origin).netloc != request.get_host()
 
 
 class MayGenerate(_May):
