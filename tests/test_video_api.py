@@ -273,8 +273,14 @@ def test_only_a_finished_generations_file_is_served(faulty_server: Server, name:
 def test_the_models_are_listed_with_their_aliases(faulty_server: Server) -> None:
     models = {model["id"]: model for model in faulty_server.get("/v1/models").json["data"]}
     assert {"starter", "video-model", "faulty-good"} <= models.keys()
-    expected = {"id": "video-model", "object": "model", "owned_by": "videoapi-starter", "available": True}
-    assert models["video-model"] == expected
+    expected = {
+        "id": "video-model",
+        "object": "model",
+        "owned_by": "videoapi-starter",
+        "modes": ["text", "first_frame", "first_and_last_frame"],
+        "available": True,
+    }
+    assert models["video-model"] == {"created": models["starter"]["created"], **expected}
 
 
 def test_health_and_readiness(faulty_server: Server) -> None:
