@@ -45,7 +45,7 @@ def test_the_file_is_exactly_what_was_asked_for(faulty_server: Server) -> None:
     video = read(faulty_server.get(body["data"][0]["url"]).body)
     assert (video.codec, video.pixel_format) == ("h264", "yuv420p")
     assert (video.width, video.height, video.rate, len(video.frames)) == (96, 80, 6, 7)
-    facts = json.loads(video.metadata["comment"])
+    facts = json.loads(video.metadata["comment"])["request"]
     assert (facts["prompt"], facts["seed"], facts["model"]) == ("anything", 5, "faulty-good")
 
 

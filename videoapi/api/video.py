@@ -59,6 +59,7 @@ def _submit(request: Request, serializer: VideoRequestSerializer) -> Generation:
         order.num_frames,
         order.warnings,
         clip=order.clip,
+        inputs=order.inputs,
         idempotency=idempotency,
         client=caller.name,
         api_key=caller.key,

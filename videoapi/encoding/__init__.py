@@ -5,6 +5,7 @@ from videoapi.encoding.clips import check_clip, read_clip
 from videoapi.encoding.containers import find_container
 from videoapi.encoding.encode import Encoder, VideoFormat, trim
 from videoapi.encoding.ffmpeg import find_ffmpeg
+from videoapi.encoding.metadata import read_metadata
 from videoapi.encoding.source import ClipError
 from videoapi.encoding.thumbnail import write_thumbnail
 from videoapi.encoding.verify import verify
@@ -18,6 +19,7 @@ __all__ = [
     "find_container",
     "find_ffmpeg",
     "read_clip",
+    "read_metadata",
     "trim",
     "verify",
     "write_thumbnail",

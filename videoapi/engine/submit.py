@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import IntegrityError, transaction
 
@@ -39,6 +40,7 @@ def submit(
     warnings: Sequence[str],
     *,
     clip: bytes | None = None,
+    inputs: Mapping[str, Any] | None = None,
     idempotency: Idempotency | None = None,
     client: str = "",
     api_key: APIKey | None = None,
@@ -47,11 +49,10 @@ def submit(
     """Store the request and queue it, both or neither; or return the one that has its idempotency key already.
 
     `num_frames` is what the client asked for; `request.num_frames` is what the model will make. `clip` is the client's
-    file, of which the model's process makes `request.clip`. Those of a higher priority come first; among equals,
+    file, of which the model's process makes `request.clip`; `inputs` is what is known of each file that it sent, by the
+    field. Those of a higher priority come first; among equals,
     clients take turns. Raises Refused and IdempotencyConflict.
     """
-    inputs = {"start_image": request.start_image, "end_image": request.end_image, "clip": clip}
-    sent = [name for name, value in inputs.items() if value is not None]
     generation = Generation(
         model=model,
         client=client,
@@ -65,7 +66,7 @@ def submit(
             "generated_frames": request.num_frames,
             "params": dict(request.params),
             # The files themselves are gone once it has ended.
-            **({"inputs": sent} if sent else {}),
+            **({"inputs": dict(inputs)} if inputs else {}),
         },
         seed=request.seed,
         width=request.width,
