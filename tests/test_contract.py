@@ -73,6 +73,8 @@ def test_a_frame_grid_rounds_up(grid: tuple[int, int], asked: int, made: int) ->
         lambda: videoapi.FrameGrid(step=0),
         lambda: videoapi.ModelSpec(name="x", size_multiple=0),
         lambda: videoapi.ModelSpec(name="x", size_multiple=7),
+        lambda: videoapi.ModelSpec(name="x", size_multiple=16, native_sizes=((832, 470),)),
+        lambda: videoapi.ModelSpec(name="x", native_sizes=((0, 0),)),
     ],
 )
 def test_numbers_that_no_video_can_have_are_refused(make: Callable[[], object]) -> None:

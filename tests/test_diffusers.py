@@ -142,13 +142,15 @@ def test_a_request_weighs_a_lora_and_the_file_says_so(server: Server) -> None:
     )
     assert off.frames.tobytes() == make(server, "wan_text").frames.tobytes()
     assert len({video.frames.tobytes() for video in (default, strong, off)}) == 3
-    recorded = [json.loads(video.metadata["comment"])["params"]["loras"]["style"] for video in (default, strong, off)]
+    recorded = [
+        json.loads(video.metadata["comment"])["request"]["params"]["loras"]["style"] for video in (default, strong, off)
+    ]
     assert recorded == [0.5, 4, 0]
 
 
 def test_a_lossy_quality_is_in_the_row_and_in_the_file(server: Server) -> None:
     videos = [make_deep(server, **params) for params in ({}, {"quality": "fast"}, {"quality": "lossless"})]
-    recorded = [json.loads(video.metadata["comment"])["params"]["quality"] for video in videos]
+    recorded = [json.loads(video.metadata["comment"])["request"]["params"]["quality"] for video in videos]
     assert recorded == ["first_block", "fast", "lossless"]
     assert videos[0].frames.tobytes() != videos[2].frames.tobytes()
     rows = server.manage("shell", "--no-imports", "--command", ROWS).split()

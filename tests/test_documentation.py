@@ -104,8 +104,8 @@ def test_with_a_starting_image(starter_server: Server, image_host: str) -> None:
     video = fetch(starter_server, body)
     assert (video.width, video.height, len(video.frames), video.rate) == (512, 512, 24, 12)
     assert body["seed"] == 42
-    assert json.loads(video.metadata["comment"])["guidance_scale"] == 7.5
-    assert json.loads(video.metadata["comment"])["num_inference_steps"] == 30
+    request = json.loads(video.metadata["comment"])["request"]
+    assert (request["cfg_scale"], request["step"]) == (7.5, 30)
     assert body["warnings"] == [
         "start_image of 640x480 was cut at the middle to fit 512x512.",
         "prompt: the starter knows nothing but plain shapes; without effect: 'timelapse', 'flowers', 'blooming'.",

@@ -102,7 +102,7 @@ def test_params_reach_the_model_and_the_files_metadata(faulty_server: Server) ->
     bright = faulty_server.post({**body, "params": {"brightness": "25", "scheduler": "heun"}}).json
     first, second = (read(faulty_server.get(answer["data"][0]["url"]).body) for answer in (plain, bright))
     assert second.frames[0].mean() - first.frames[0].mean() == pytest.approx(25, abs=3)
-    assert json.loads(second.metadata["comment"])["params"] == {"brightness": 25, "scheduler": "heun"}
+    assert json.loads(second.metadata["comment"])["request"]["params"] == {"brightness": 25, "scheduler": "heun"}
 
 
 @pytest.mark.parametrize(

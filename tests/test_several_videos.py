@@ -148,3 +148,12 @@ def plain_image() -> Any:
     from PIL import Image
 
     return Image.new("RGB", (64, 48), "red")
+
+
+def test_the_whole_request_says_how_many(faulty_server: Server) -> None:
+    first = faulty_server.post({**GOOD, "n": 2}).json
+    request = faulty_server.get(f"/video/{first['id']}").json["request"]
+    assert (request["n"], request["seed"]) == (2, first["seed"])
+    again = faulty_server.post(request).json
+    for one, other in zip(first["data"], again["data"], strict=True):
+        assert faulty_server.get(one["url"]).body == faulty_server.get(other["url"]).body

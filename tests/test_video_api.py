@@ -45,7 +45,7 @@ def test_the_file_is_exactly_what_was_asked_for(faulty_server: Server) -> None:
     video = read(faulty_server.get(body["data"][0]["url"]).body)
     assert (video.codec, video.pixel_format) == ("h264", "yuv420p")
     assert (video.width, video.height, video.rate, len(video.frames)) == (96, 80, 6, 7)
-    facts = json.loads(video.metadata["comment"])
+    facts = json.loads(video.metadata["comment"])["request"]
     assert (facts["prompt"], facts["seed"], facts["model"]) == ("anything", 5, "faulty-good")
 
 
@@ -273,8 +273,14 @@ def test_only_a_finished_generations_file_is_served(faulty_server: Server, name:
 def test_the_models_are_listed_with_their_aliases(faulty_server: Server) -> None:
     models = {model["id"]: model for model in faulty_server.get("/v1/models").json["data"]}
     assert {"starter", "video-model", "faulty-good"} <= models.keys()
-    expected = {"id": "video-model", "object": "model", "owned_by": "videoapi-starter", "available": True}
-    assert models["video-model"] == expected
+    expected = {
+        "id": "video-model",
+        "object": "model",
+        "owned_by": "videoapi-starter",
+        "modes": ["text", "first_frame", "first_and_last_frame"],
+        "available": True,
+    }
+    assert models["video-model"] == {"created": models["starter"]["created"], **expected}
 
 
 def test_health_and_readiness(faulty_server: Server) -> None:

@@ -35,7 +35,7 @@ class Conf:
     slots: tuple[str, ...] = ("*",)
     """One slot an entry: the comma-separated models that it serves, or '*'."""
     embed_metadata: bool = True
-    """Write prompt, seed, model and versions into the mp4."""
+    """Write the whole request and the versions into the mp4."""
     fetch: bool = True
     """Fetch input images and clips from URLs."""
     fetch_seconds: float = 30.0

@@ -49,6 +49,11 @@ class StrictCharField(serializers.CharField):
 class DataField(StrictCharField):
     """A file in base64, or where it is. Whatever else it is, is found when it is read."""
 
+    def to_internal_value(self, data: Any) -> str:
+        if isinstance(data, dict) and "sha256" in data:
+            raise serializers.ValidationError("Send the file itself again; it is not kept, and this only describes it.")
+        return super().to_internal_value(data)
+
     def has_control(self, text: str) -> bool:
         return len(text) < LONG and super().has_control(text)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -44,6 +46,8 @@ class Order:
     """What the client asked for; `request.num_frames` is what the model makes."""
     clip: bytes | None
     """The client's file. `request.clip` is made of it in the model's process."""
+    inputs: Mapping[str, Any]
+    """What is known of each file that the client sent, by its field."""
     warnings: tuple[str, ...]
     priority: int
     n: int
@@ -143,6 +147,7 @@ def _resolve(data: dict[str, Any], entry: Entry, conf: Conf) -> Order:
         request=request,
         num_frames=num_frames,
         clip=clip,
+        inputs=inputs.known,
         warnings=(*warnings, *inputs.warnings),
         priority=int(resolution.resolve_number(data, "priority", 0, conf.max_priority)),
         n=data["n"],
@@ -172,6 +177,7 @@ class _Inputs:
             allow_private=conf.fetch_private,
         )
         self.warnings: list[str] = []
+        self.known: dict[str, Any] = {}
 
     def read_image(self, field: str) -> Image | None:
         if field not in self._data:
@@ -207,7 +213,7 @@ class _Inputs:
             clip = check_clip(data, num_frames=video.num_frames, fps=video.fps, max_pixels=conf.max_image_pixels)
         except ClipError as error:
             raise InvalidRequest(field, str(error)) from error
-        self._note_cut(field, (clip.width, clip.height))
+        self._note(field, data, (clip.width, clip.height))
         if clip.num_frames < video.num_frames:
             self.warnings.append(
                 f"{field} is shorter than the video: it has {clip.num_frames} of its {video.num_frames} frames."
@@ -219,12 +225,15 @@ class _Inputs:
 
     def _decode(self, field: str, data: bytes, **words: str) -> Image:
         picture = decode_image(field, data, self._limits, self._video.width, self._video.height, **words)
-        self._note_cut(field, picture.size)
+        self._note(field, data, picture.size)
         if picture.is_animated:
             self.warnings.append(f"{field} is animated: its first frame is used.")
         return picture.image
 
-    def _note_cut(self, field: str, size: tuple[int, int]) -> None:
+    def _note(self, field: str, data: bytes, size: tuple[int, int]) -> None:
+        """What is known of the file, and whether something is cut off."""
+        digest = hashlib.sha256(data).hexdigest()
+        self.known[field] = {"sha256": digest, "bytes": len(data), "width": size[0], "height": size[1]}
         width, height = self._video.width, self._video.height
         if is_cut(size, (width, height)):
             self.warnings.append(f"{field} of {size[0]}x{size[1]} was cut at the middle to fit {width}x{height}.")

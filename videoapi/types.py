@@ -97,6 +97,9 @@ class ModelSpec:
     limits: Limits = field(default_factory=Limits)
     size_multiple: int = 2
     """Width and height must be multiples of this many pixels. At least 2: yuv420p has no odd sizes."""
+    native_sizes: tuple[tuple[int, int], ...] = ()
+    """Width and height in pixels of the videos that the model was made for, the best size first; none where that is
+    not known. Clients are shown them, and may ask for others."""
     frame_grid: FrameGrid = field(default_factory=FrameGrid)
     """A request off the grid is generated at the next count up and trimmed by the kernel."""
     unsupported: frozenset[str] = frozenset()
@@ -115,6 +118,11 @@ class ModelSpec:
             raise ConfigurationError(
                 f"{self.name}: size_multiple must be even and at least 2, not {self.size_multiple}."
             )
+        for width, height in self.native_sizes:
+            if min(width, height) < 1 or width % self.size_multiple or height % self.size_multiple:
+                raise ConfigurationError(
+                    f"{self.name}: native size {width}x{height} is not of multiples of {self.size_multiple} pixels."
+                )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

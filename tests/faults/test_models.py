@@ -65,7 +65,7 @@ def test_an_engines_file_is_published_or_refused_and_never_left_behind(tmp_path:
         video = read(server.get(made.json["data"][0]["url"]).body)
         assert (video.codec, len(video.frames), video.rate) == ("h264", 5, 5)
         assert [round(float(frame.mean())) for frame in video.frames] == pytest.approx([27, 67, 107, 147, 187], abs=2)
-        assert json.loads(video.metadata["comment"])["prompt"] == "anything"
+        assert json.loads(video.metadata["comment"])["request"]["prompt"] == "anything"
         before = server.files()
         torn = server.post({"model": "faulty-torn-file", "prompt": "anything"})
         assert (torn.status, torn.error["code"]) == (500, "model_error")

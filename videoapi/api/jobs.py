@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 from videoapi.api.access import MayGenerate, MayRead, find_caller
 from videoapi.api.bodies import forecast_body, job_body
 from videoapi.engine.cancel import cancel
+from videoapi.engine.repeat import whole_request
 from videoapi.exceptions import InvalidRequest
 from videoapi.serializers import RESPONSE_FORMATS
 
@@ -30,7 +31,7 @@ class JobView(APIView):
         generation = get_object_or_404(find_caller(request).generations(), pk=pk)
         generations = generation.of_request()
         body = job_body(generations, as_base64=response_format == "b64_json")
-        return Response(body | forecast_body(generations))
+        return Response(body | forecast_body(generations) | {"request": whole_request(generation, len(generations))})
 
     def delete(self, request: Request, pk: UUID) -> Response:
         """200 with the end that it has come to, which may be another than cancelled; 202 while it still runs."""

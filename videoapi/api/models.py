@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.db import Error as DatabaseFailure
+from django.http import Http404
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from videoapi.api.access import MayOperate
+from videoapi.api.descriptions import describe, describe_capabilities, summarize
+from videoapi.catalog import Entry
 from videoapi.conf import get_conf
-from videoapi.engine.availability import find_unavailable
+from videoapi.engine.availability import Service, find_services
 from videoapi.engine.orders import Action, order
 from videoapi.engine.registry import get_catalog
+from videoapi.exceptions import InvalidRequest
 
 
 class ModelOrderView(APIView):
@@ -29,20 +35,46 @@ class ModelListView(APIView):
     """OpenAI's list: every model and every alias, and whether a request for it would be accepted now."""
 
     def get(self, request: Request) -> Response:
-        models = [entry.spec.name for entry in get_catalog()]
-        try:
-            reasons = find_unavailable(models, get_conf())
-        except DatabaseFailure:
-            reasons = dict.fromkeys(models, "The database does not answer.")
+        catalog = get_catalog()
+        services = _find_services(catalog)
         data = [
-            {
-                "id": name,
-                "object": "model",
-                "owned_by": entry.plugin.distribution,
-                "available": entry.spec.name not in reasons,
-                **({"reason": reasons[entry.spec.name]} if entry.spec.name in reasons else {}),
-            }
+            summarize(name, entry, services[entry.spec.name], catalog.created)
+            for entry in catalog
+            for name in (entry.spec.name, *entry.spec.aliases)
+        ]
+        return Response({"object": "list", "data": data})
+
+
+class ModelView(APIView):
+    """One model, by its name or an alias."""
+
+    def get(self, request: Request, name: str) -> Response:
+        catalog = get_catalog()
+        try:
+            entry = catalog.find(name)
+        except InvalidRequest as error:
+            raise Http404(error.message) from error
+        service = _find_services([entry])[entry.spec.name]
+        return Response(describe(entry, service, catalog.created, get_conf()))
+
+
+class CapabilityView(APIView):
+    """LocalAI's list, from which its web page fills its menu."""
+
+    capability = "video"
+
+    def get(self, request: Request) -> Response:
+        data = [
+            describe_capabilities(name, entry, self.capability)
             for entry in get_catalog()
             for name in (entry.spec.name, *entry.spec.aliases)
         ]
         return Response({"object": "list", "data": data})
+
+
+def _find_services(entries: Iterable[Entry]) -> dict[str, Service]:
+    models = [entry.spec.name for entry in entries]
+    try:
+        return find_services(models, get_conf())
+    except DatabaseFailure:
+        return dict.fromkeys(models, Service(reason="The database does not answer."))

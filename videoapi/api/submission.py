@@ -33,6 +33,7 @@ def submit_request(
         order.warnings,
         n=order.n,
         clip=order.clip,
+        inputs=order.inputs,
         idempotency=idempotency,
         client=caller.name,
         api_key=caller.key,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ class Catalog:
     def __init__(self, plugins: Plugins, files: Iterable[ModelFile]) -> None:
         self.plugins = plugins
         self.problems: list[Problem] = []
+        self.created = int(time.time())
         self._entries: dict[str, Entry] = {}
         self._names: dict[str, str] = {}
         files = list(files)

@@ -5,6 +5,7 @@ from videoapi.encoding.clips import check_clip, read_clip, read_last_frame
 from videoapi.encoding.containers import find_container
 from videoapi.encoding.encode import Encoder, VideoFormat, trim
 from videoapi.encoding.ffmpeg import find_ffmpeg
+from videoapi.encoding.metadata import read_metadata
 from videoapi.encoding.source import ClipError
 from videoapi.encoding.spritesheet import make_spritesheet
 from videoapi.encoding.thumbnail import write_thumbnail
@@ -21,6 +22,7 @@ __all__ = [
     "make_spritesheet",
     "read_clip",
     "read_last_frame",
+    "read_metadata",
     "trim",
     "verify",
     "write_thumbnail",

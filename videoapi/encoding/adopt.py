@@ -11,9 +11,10 @@ from typing import Any
 
 import ffmpeg
 
-from videoapi.encoding.encode import Encoder, VideoFormat, metadata_options, too_few, trim
+from videoapi.encoding.encode import Encoder, VideoFormat, too_few, trim
 from videoapi.encoding.engine_file import ALL_DECODERS, MAX_PIXELS, check_frames, examine, read_frames
 from videoapi.encoding.ffmpeg import FFmpeg
+from videoapi.encoding.metadata import metadata_options
 from videoapi.encoding.thumbnail import write_thumbnail
 from videoapi.types import Clip
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import ffmpeg
 
 from videoapi.encoding.ffmpeg import FFmpeg
+from videoapi.encoding.metadata import metadata_options
 from videoapi.encoding.thumbnail import write_thumbnail
 from videoapi.exceptions import EncodingError, ModelError
 from videoapi.types import Audio, Clip
@@ -160,13 +160,6 @@ VIDEO_OPTIONS: Mapping[str, Any] = {
     "x264-params": "rc-lookahead=2:sync-lookahead=0:bframes=0:mbtree=1",
     "movflags": "+faststart",
 }
-
-
-def metadata_options(metadata: Mapping[str, Any] | None) -> dict[str, str]:
-    """The generation's facts as JSON in the `comment` tag, which every player and ffprobe shows."""
-    if not metadata:
-        return {}
-    return {"metadata": f"comment={json.dumps(metadata, ensure_ascii=False)}"}
 
 
 def _as_float32(audio: Audio) -> NDArray[np.float32]:

@@ -20,6 +20,7 @@ from videoapi.engine.machine import memory_mib
 from videoapi.engine.outage import outlast
 from videoapi.engine.process import PREVIEW, Message, ModelProcess, Patience
 from videoapi.engine.registry import get_catalog
+from videoapi.engine.repeat import whole_request
 from videoapi.engine.storage import (
     copy_input,
     delete_preview,
@@ -232,12 +233,12 @@ class Slot:
         }
 
     def _metadata(self, generation: Generation) -> dict[str, Any]:
+        """Neither the time nor the id: the same request makes the same bytes."""
+        plugin = get_catalog().find(generation.model).plugin
         return {
-            "prompt": generation.prompt,
-            **generation.parameters,
-            "seed": generation.seed,
-            "model": generation.model,
+            "request": whole_request(generation),
             "software": f"videoapi {videoapi.__version__}",
+            "backend": f"{plugin.distribution} {plugin.version}",
         }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,7 @@ def submit(
     *,
     n: int = 1,
     clip: bytes | None = None,
+    inputs: Mapping[str, Any] | None = None,
     idempotency: Idempotency | None = None,
     client: str = "",
     api_key: APIKey | None = None,
@@ -50,12 +51,10 @@ def submit(
     """Store the request and queue it, both or neither; or return the one that has its idempotency key already.
 
     `num_frames` is what the client asked for; `request.num_frames` is what the model will make. `clip` is the client's
-    file, of which the model's process makes `request.clip`. Of `n` videos, each with the next seed, the first is
-    returned. Those of a higher priority come first; among equals, clients take turns. Raises Refused and
-    IdempotencyConflict.
+    file, of which the model's process makes `request.clip`; `inputs` is what is known of each file that it sent, by the
+    field. Of `n` videos, each with the next seed, the first is returned. Those of a higher priority come first; among
+    equals, clients take turns. Raises Refused and IdempotencyConflict.
     """
-    inputs = {"start_image": request.start_image, "end_image": request.end_image, "clip": clip}
-    sent = [name for name, value in inputs.items() if value is not None]
     values: dict[str, Any] = {
         "model": model,
         "client": client,
@@ -69,7 +68,7 @@ def submit(
             "generated_frames": request.num_frames,
             "params": dict(request.params),
             # The files themselves are gone once it has ended.
-            **({"inputs": sent} if sent else {}),
+            **({"inputs": dict(inputs)} if inputs else {}),
         },
         "width": request.width,
         "height": request.height,

@@ -53,3 +53,7 @@ class Worker(models.Model):
     def count_slots(self, model: str) -> int:
         """How many of its slots serve the model."""
         return sum(1 for models in self.slots if model in models or EVERY_MODEL in models)
+
+    def holds(self, model: str) -> bool:
+        """One of its slots has the model loaded."""
+        return any(each["model"] == model for each in self.loaded)

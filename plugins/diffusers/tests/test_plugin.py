@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from videoapi import ConfigurationError, FrameGrid, ModelFile
+from videoapi_diffusers.params import SCHEMAS
 from videoapi_diffusers.plugin import build_spec
 
 
@@ -175,3 +176,36 @@ def test_a_pipeline_without_a_prompt_says_so(tmp_path: Path) -> None:
     spec = build_spec(make_file(parameters={"model": write_folder(tmp_path, "StableVideoDiffusionPipeline")}))
     assert spec.description == "Makes a video of the start image; the prompt has no effect."
     assert spec.unsupported == {"negative_prompt"}
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "configs", "sizes"),
+    [
+        ("WanPipeline", {"transformer": {"num_layers": 30}}, ((832, 480), (480, 832))),
+        ("WanPipeline", {"transformer": {"num_layers": 40}}, ((832, 480), (480, 832), (1280, 720), (720, 1280))),
+        ("WanPipeline", {"vae": {"scale_factor_spatial": 64}}, ()),
+        ("CogVideoXPipeline", {"transformer": {"sample_width": 170, "sample_height": 96}}, ((1360, 768),)),
+        ("CogVideoXPipeline", {}, ((720, 480),)),
+        ("StableVideoDiffusionPipeline", {"unet": {"sample_size": 96}}, ((1024, 576),)),
+        ("MochiPipeline", {}, ((848, 480),)),
+        ("LTXPipeline", {}, ((768, 512),)),
+        ("AllegroPipeline", {}, ((1280, 720),)),
+        ("I2VGenXLPipeline", {}, ()),
+    ],
+)
+def test_the_native_sizes_are_those_of_the_weights_on_the_models_grid(
+    tmp_path: Path, pipeline: str, configs: Any, sizes: tuple[tuple[int, int], ...]
+) -> None:
+    folder = write_folder(tmp_path, pipeline, **configs)
+    assert build_spec(make_file(parameters={"model": folder})).native_sizes == sizes
+
+
+def test_wan_of_five_billion_has_sizes_of_its_own(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, "WanPipeline", vae={"scale_factor_spatial": 16})
+    index = {"_class_name": "WanPipeline", "expand_timesteps": True}
+    (tmp_path / "model_index.json").write_text(json.dumps(index))
+    assert build_spec(make_file(parameters={"model": folder})).native_sizes == ((1280, 704), (704, 1280))
+
+
+def test_every_option_says_what_it_is_for() -> None:
+    assert all(schema["description"] for schema in SCHEMAS.values())

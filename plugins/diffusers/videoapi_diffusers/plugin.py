@@ -19,7 +19,14 @@ from videoapi_diffusers.quality import find_quality
 from videoapi_diffusers.shape import find_frame_grid, find_size_multiple
 from videoapi_diffusers.signature import Signature, known_pipelines, read_signature
 from videoapi_diffusers.source import Source
-from videoapi_diffusers.spec import describe, find_defaults, find_limits, find_unsupported, is_guided_twice
+from videoapi_diffusers.spec import (
+    describe,
+    find_defaults,
+    find_limits,
+    find_native_sizes,
+    find_unsupported,
+    is_guided_twice,
+)
 from videoapi_diffusers.weights.asked import read_revision, read_weights
 from videoapi_diffusers.weights.quantization import find_missing
 from videoapi_diffusers.words import did_you_mean
@@ -75,6 +82,7 @@ def build_spec(config: ModelFile) -> ModelSpec:
         modes=frozenset(modes),
         defaults=find_defaults(signature, configs, multiple),
         size_multiple=multiple,
+        native_sizes=find_native_sizes(signature, configs, multiple),
         limits=find_limits(signature, configs),
         frame_grid=find_family(signature.name).frame_grid or find_frame_grid(configs, scales),
         unsupported=find_unsupported(signatures, configs),

@@ -12,6 +12,7 @@ from videoapi_diffusers.changes.cache import KEY as CACHE
 QUALITY = "quality"
 KEY = "diffusers.quality"
 LOSSLESS = "lossless"
+DESCRIPTION = "lossless: as the model makes it. The others leave out work whose result has hardly changed."
 PROFILES: Mapping[str, Mapping[str, Any]] = {
     "balanced": {"name": "first_block", "options": {"threshold": 0.05}},
     "fast": {"name": "first_block", "options": {"threshold": 0.12}},
@@ -37,7 +38,10 @@ def find_quality(
     default = config.get(KEY, str, own or LOSSLESS)
     if default not in offered:
         raise config.error(KEY, f"must be one of {', '.join(offered)} for this model, not {default!r}")
-    return {QUALITY: {"type": "string", "enum": offered, "default": default}} if len(offered) > 1 else {}
+    if len(offered) == 1:
+        return {}
+    schema = {"type": "string", "enum": offered, "default": default, "description": DESCRIPTION}
+    return {QUALITY: schema}
 
 
 def find_cache(pipeline: Any, request: GenerationRequest, changes: Mapping[str, Any]) -> Mapping[str, Any] | None:

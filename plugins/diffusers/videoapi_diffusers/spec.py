@@ -39,6 +39,15 @@ def find_defaults(signature: Signature, configs: Configs, multiple: int) -> Defa
     return Defaults(**values)
 
 
+def find_native_sizes(signature: Signature, configs: Configs, multiple: int) -> tuple[tuple[int, int], ...]:
+    """What the family knows of the weights, else the size that its authors name; none where nobody says."""
+    family = find_family(signature.name)
+    sizes = list(family.find_native_sizes(configs))
+    if not sizes and "width" in family.defaults:
+        sizes = [(int(family.defaults["width"]), int(family.defaults["height"]))]
+    return tuple((width, height) for width, height in sizes if width % multiple == 0 == height % multiple)
+
+
 def find_unsupported(signatures: Iterable[Signature], configs: Configs) -> frozenset[str]:
     """Request fields for which no argument is there, by their HTTP names."""
     signatures = list(signatures)

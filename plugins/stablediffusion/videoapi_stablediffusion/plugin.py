@@ -67,6 +67,7 @@ def build_spec(config: ModelFile) -> ModelSpec:
         defaults=A14B if two_models and variant.blocks == A14B_BLOCKS else variant.defaults,
         limits=LIMITS,
         size_multiple=variant.size_multiple,
+        native_sizes=variant.native_sizes,
         frame_grid=FRAME_GRID,
         params=with_defaults(params, defaults),
         interruptible=False,

@@ -29,6 +29,11 @@ A14B = Defaults(width=832, height=480, num_frames=33, fps=16, num_inference_step
 TI2V = Defaults(width=832, height=480, num_frames=49, fps=24, num_inference_steps=20, guidance_scale=5.0)
 
 
+# Those of Wan's own list (`SUPPORTED_SIZES` in its wan/configs).
+SMALL_SIZES = ((832, 480), (480, 832))
+LARGE_SIZES = (*SMALL_SIZES, (1280, 720), (720, 1280))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Variant:
     """One kind of Wan."""
@@ -48,12 +53,13 @@ class Variant:
     latent_channels: int = 16
     """Of the autoencoder that belongs to it."""
     size_multiple: int = 16
+    native_sizes: tuple[tuple[int, int], ...] = SMALL_SIZES
     needs_clip_vision: bool = False
     takes_control_frames: bool = False
 
 
 # The sizes that the 14B models share.
-_large = partial(Variant, blocks=40, width=5120, hidden=13824, heads=40)
+_large = partial(Variant, blocks=40, width=5120, hidden=13824, heads=40, native_sizes=LARGE_SIZES)
 
 VARIANTS = {
     variant.name: variant
@@ -71,6 +77,7 @@ VARIANTS = {
             defaults=TI2V,
             latent_channels=48,
             size_multiple=32,
+            native_sizes=((1280, 704), (704, 1280)),
         ),
         _large(name="Wan2.x-T2V-14B", modes=TEXT),
         _large(name="Wan2.x-VACE-14B", modes=VACE, takes_control_frames=True),

@@ -17,13 +17,10 @@ from videoapi import Clip, GenerationRequest, Progress
 from videoapi_diffusers import load as load_diffusers
 from videoapi_diffusers.running.pipeline import DiffusersPipeline
 from videoapi_starter.drawings import is_drawing
+from videoapi_starter.plugin import MAX_FRAMES, MIN_FRAMES, NATIVE_SIZES
 from videoapi_starter.words import name_unknown, split_known
 
 WEIGHTS = Path(__file__).parent / "weights"
-
-# (width, height) in pixels, and the numbers of frames, that the training saw.
-NATIVE_SIZES = ((128, 128), (160, 96), (96, 160))
-MIN_FRAMES, MAX_FRAMES = 9, 65
 
 
 class StarterPipeline:

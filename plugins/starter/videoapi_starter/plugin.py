@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 
 from videoapi import Defaults, FrameGrid, Limits, ModelFile, ModelSpec, Pipeline, hookimpl
 
+# (width, height) in pixels, and the numbers of frames, that the training saw.
+NATIVE_SIZES = ((128, 128), (160, 96), (96, 160))
+MIN_FRAMES, MAX_FRAMES = 9, 65
 SPEC = ModelSpec(
     name="starter",
     aliases=("video-model",),
@@ -14,6 +17,7 @@ SPEC = ModelSpec(
     modes=frozenset({"text", "first_frame", "first_and_last_frame"}),
     defaults=Defaults(width=512, height=512, num_frames=16, fps=8, num_inference_steps=12, guidance_scale=4.0),
     limits=Limits(max_side=1280, max_pixels=1280 * 1280, max_frames=241, max_fps=60, max_steps=100),
+    native_sizes=NATIVE_SIZES,
     frame_grid=FrameGrid(step=4, offset=1),
 )
 

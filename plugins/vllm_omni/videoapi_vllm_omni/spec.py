@@ -15,9 +15,24 @@ from videoapi_vllm_omni.families import FAMILIES, Family, find_boundary_ratio, f
 # The engine's own.
 LIMITS = Limits(max_steps=200, max_guidance_scale=20.0, max_frames=1000)
 PARAMS: Mapping[str, Mapping[str, Any]] = {
-    "flow_shift": {"type": "number", "exclusiveMinimum": 0, "maximum": 100},
-    "boundary_ratio": {"type": "number", "minimum": 0, "maximum": 1},
-    "guidance_scale_2": {"type": "number", "minimum": 0, "maximum": 20},
+    "flow_shift": {
+        "type": "number",
+        "exclusiveMinimum": 0,
+        "maximum": 100,
+        "description": "Moves steps to the noisy end.",
+    },
+    "boundary_ratio": {
+        "type": "number",
+        "minimum": 0,
+        "maximum": 1,
+        "description": "The noise at which the expert for high noise hands over to the other.",
+    },
+    "guidance_scale_2": {
+        "type": "number",
+        "minimum": 0,
+        "maximum": 20,
+        "description": "Guidance of the expert for low noise; by default cfg_scale.",
+    },
 }
 # Of the server's options, those that are chosen here.
 OURS = ("--host", "--port", "--api-key", "--served-model-name", "--omni", "--uds")
@@ -165,4 +180,5 @@ def _lora_schema(loras: Mapping[str, str]) -> dict[str, Any]:
         },
         "required": ["name"],
         "additionalProperties": False,
+        "description": "One of the operator's LoRAs to apply.",
     }

@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from videoapi.api.files import open_result
 from videoapi.conf import Conf
 from videoapi.encoding import ClipError, read_last_frame
 from videoapi.engine.registry import get_catalog
+from videoapi.engine.repeat import whole_request
 from videoapi.exceptions import InvalidRequest
 from videoapi.fields import ObjectField, StrictFloatField, StrictIntegerField
 from videoapi.inputs import InputLimits, read_bytes
@@ -24,6 +26,13 @@ from videoapi.serializers import VideoRequestSerializer
 from videoapi.types import Mode, ModelSpec
 
 NUMBER = re.compile(r"-?(0|[1-9]\d{0,18})(\.\d{1,17})?([eE][+-]?\d{1,3})?", re.ASCII)
+FILES = ("start_image", "end_image", "input_reference")
+# What of an earlier request does not go with a field of the new one. Another model has other steps and options.
+INSTEAD = {
+    "seconds": ("num_frames",),
+    "size": ("width", "height"),
+    "model": ("step", "cfg_scale", "params", "negative_prompt"),
+}
 NO_FILES = "Files are not kept here by an id; send the file itself, or 'image_url'."
 MADE_FROM_IMAGES = "Was made from an image or a clip, which is not kept; send it anew to POST /v1/videos."
 
@@ -47,10 +56,11 @@ def read_remix(generation: Generation, data: Any) -> dict[str, Any]:
     """
     if not isinstance(data, dict) or set(data) != {"prompt"}:
         raise InvalidRequest("prompt", "A remix takes a prompt and nothing else.")
-    again = describe_request(require_completed(generation)) | data
+    again, has_files = _without_files(whole_request(require_completed(generation)))
+    again |= data
     if "clip" in _find_spec(generation.model).modes:
         return again | {"input_reference": _file_of(generation)}
-    if generation.parameters.get("inputs"):
+    if has_files:
         raise InvalidRequest("video_id", MADE_FROM_IMAGES)
     return again
 
@@ -82,24 +92,6 @@ def read_extension(data: Any, generations: QuerySet[Generation], conf: Conf) -> 
     return again | {"start_image": base64.b64encode(picture.getvalue()).decode()}, source
 
 
-def describe_request(generation: Generation) -> dict[str, Any]:
-    """The fields of `POST /video` that make the same video again, but for its images and its clip."""
-    parameters = generation.parameters
-    return {
-        "model": generation.model,
-        "prompt": generation.prompt,
-        "negative_prompt": parameters["negative_prompt"],
-        "width": generation.width,
-        "height": generation.height,
-        "num_frames": generation.num_frames,
-        "fps": generation.fps,
-        "step": parameters["num_inference_steps"],
-        "cfg_scale": parameters["guidance_scale"],
-        "seed": generation.seed,
-        "params": parameters["params"],
-    }
-
-
 def require_completed(generation: Generation) -> Generation:
     """Raises InvalidRequest for one that has no video."""
     if generation.state != State.COMPLETED:
@@ -116,15 +108,16 @@ def _read_with_video(data: Any, generations: QuerySet[Generation]) -> tuple[dict
     if isinstance(video, str):
         return given, None, video
     source = _find(video.get("id"), generations)
-    again = {name: value for name, value in describe_request(require_completed(source)).items() if name != "seed"}
-    if "seconds" in given or "num_frames" in given:
-        del again["num_frames"]
-    if "size" in given:
-        del again["width"], again["height"]
-    if "model" in given:
-        # Another model has other steps and options.
-        again = {name: again[name] for name in again if name not in ("step", "cfg_scale", "params", "negative_prompt")}
+    again, _ = _without_files(whole_request(require_completed(source)))
+    for name in ("seed", *chain.from_iterable(INSTEAD[name] for name in given if name in INSTEAD)):
+        again.pop(name, None)
     return again | given, source, _file_of(source)
+
+
+def _without_files(request: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    """The request but for its images and its clip, and whether it had any."""
+    rest = {name: value for name, value in request.items() if name not in FILES}
+    return rest, len(rest) < len(request)
 
 
 def _find(pk: Any, generations: QuerySet[Generation]) -> Generation:

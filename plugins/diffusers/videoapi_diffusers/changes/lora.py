@@ -53,6 +53,7 @@ def make_params(wanted: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[st
             "properties": dict.fromkeys(wanted, weight),
             "additionalProperties": False,
             "default": find_scales(wanted),
+            "description": "The weight of each LoRA; 0 is off.",
         }
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from videoapi import FrameGrid
-from videoapi_diffusers.families.family import Family, Modes
+from videoapi_diffusers.families.family import Family, Modes, Sizes
 from videoapi_diffusers.shape import Configs
 
 # diffusers' examples; CogVideoX 1.5 was trained on 16 frames a second, which its model file can say.
@@ -22,8 +22,15 @@ def find_modes(configs: Configs) -> Modes:
     return modes if is_paired else {**modes, "clip": "CogVideoXVideoToVideoPipeline"}
 
 
+def find_native_sizes(configs: Configs) -> Sizes:
+    """The transformer's configuration has its latents."""
+    transformer = configs.get("transformer", {})
+    width, height = (transformer.get(f"sample_{side}", 0) * SCALES[0] for side in ("width", "height"))
+    return [(width, height)] if width and height else []
+
+
 def family(**facts: Any) -> Family:
-    return Family(defaults=DEFAULTS, scales=SCALES, **facts)
+    return Family(defaults=DEFAULTS, scales=SCALES, find_native_sizes=find_native_sizes, **facts)
 
 
 FAMILIES = {

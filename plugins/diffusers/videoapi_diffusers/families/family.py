@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,6 +11,8 @@ from videoapi_diffusers.shape import Configs
 
 Modes = Mapping[Mode, str]
 """The pipeline class for each mode that the weights allow."""
+Sizes = Sequence[tuple[int, int]]
+"""Width and height in pixels."""
 
 
 def one_section(num_frames: int, arguments: Mapping[str, Any]) -> int:
@@ -25,12 +27,18 @@ def no_limit(configs: Configs) -> int | None:
     return None
 
 
+def no_sizes(configs: Configs) -> Sizes:
+    return ()
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Family:
     """The facts about one pipeline class of diffusers; every one may be left out."""
 
     defaults: Mapping[str, float] = field(default_factory=dict)
     """Of `videoapi.Defaults`, where the signature has none or another one than the model's authors."""
+    find_native_sizes: Callable[[Configs], Sizes] = no_sizes
+    """What the weights were trained on, the best first, where it is more than the size in `defaults`."""
     scales: tuple[int, int] = (8, 1)
     """Pixels and frames of one latent until the autoencoder's configuration is here."""
     frame_grid: FrameGrid | None = None

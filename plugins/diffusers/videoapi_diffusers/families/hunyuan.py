@@ -9,6 +9,8 @@ from videoapi_diffusers.families.family import Family
 
 DEFAULTS = {"fps": 24}
 SCALES = (8, 4)
+# Of the table in the authors' repository, those of 720p and of 540p.
+SIZES = ((1280, 720), (720, 1280), (960, 960), (960, 544), (544, 960), (720, 720))
 # The guider in the model's folder has its own scale; these are the ones of the model's authors.
 GUIDED = {"fps": 24, "guidance_scale": 6.0, "width": 832, "height": 480}
 
@@ -24,7 +26,7 @@ def count_lost_frames(config: Mapping[str, Any]) -> int:
 
 
 FAMILIES = {
-    "HunyuanVideoPipeline": Family(defaults=DEFAULTS, scales=SCALES),
+    "HunyuanVideoPipeline": Family(defaults=DEFAULTS, scales=SCALES, find_native_sizes=lambda configs: SIZES),
     "HunyuanVideoImageToVideoPipeline": Family(defaults=DEFAULTS, scales=SCALES, count_extra_frames=count_lost_frames),
     "HunyuanSkyreelsImageToVideoPipeline": Family(defaults=DEFAULTS, scales=SCALES),
     "HunyuanVideoFramepackPipeline": Family(

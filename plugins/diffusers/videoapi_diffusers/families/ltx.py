@@ -10,6 +10,7 @@ from videoapi_diffusers.families.family import Family, Modes
 from videoapi_diffusers.shape import Configs
 
 SCALES = (32, 8)
+SIZES = ((768, 512),)
 
 
 def find_modes(configs: Configs) -> Modes:
@@ -66,8 +67,8 @@ def make_ltx2_inputs(request: GenerationRequest) -> dict[str, Any]:
 LATENTS = "works on the latents of another pipeline"
 REFERENCE = "needs a reference beside the prompt"
 FAMILIES = {
-    "LTXPipeline": Family(scales=SCALES, find_modes=find_modes),
-    "LTXImageToVideoPipeline": Family(scales=SCALES, find_modes=find_modes),
+    "LTXPipeline": Family(scales=SCALES, find_modes=find_modes, find_native_sizes=lambda configs: SIZES),
+    "LTXImageToVideoPipeline": Family(scales=SCALES, find_modes=find_modes, find_native_sizes=lambda configs: SIZES),
     "LTXConditionPipeline": Family(
         scales=SCALES, find_modes=find_condition_modes, make_inputs=make_ltx_inputs, clip="beginning"
     ),

@@ -38,7 +38,12 @@ FAMILIES = {
     "AnimateDiffVideoToVideoControlNetPipeline": Family(refusal=CONTROL),
     "PIAPipeline": Family(defaults=MOTION, find_max_frames=find_motion_limit),
     "I2VGenXLPipeline": Family(),
-    "StableVideoDiffusionPipeline": Family(defaults={"num_frames": 14}),
+    "StableVideoDiffusionPipeline": Family(
+        defaults={"num_frames": 14},
+        find_native_sizes=lambda configs: ((1024, 576),),
+        # Its guidance grows from frame to frame, and with one it turns itself off halfway and fails.
+        min_frames=2,
+    ),
     "TextToVideoSDPipeline": Family(defaults=MODELSCOPE, find_modes=find_modelscope_modes),
     "VideoToVideoSDPipeline": Family(defaults=MODELSCOPE, find_modes=find_modelscope_modes),
     "TextToVideoZeroPipeline": Family(refusal="asks for two of its own steps instead of an even row"),

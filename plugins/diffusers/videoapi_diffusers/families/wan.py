@@ -7,12 +7,14 @@ from functools import partial
 from typing import Any
 
 from videoapi import GenerationRequest
-from videoapi_diffusers.families.family import Family, Modes
+from videoapi_diffusers.families.family import Family, Modes, Sizes
 from videoapi_diffusers.shape import Configs
 
 # 16 frames a second are what Wan was trained on; TI2V 5B was on 24, which its model file can say.
 DEFAULTS = {"fps": 16}
 SCALES = (8, 4)
+# Of the transformer; the 1.3B models have 30 and were not trained on the larger sizes.
+LARGE_LAYERS = 40
 
 
 def find_modes(configs: Configs) -> Modes:
@@ -43,6 +45,15 @@ def find_image_modes(name: str, configs: Configs) -> Modes:
         return {"first_and_last_frame": name}
     modes: Modes = {"first_frame": name}
     return {**modes, "first_and_last_frame": name} if transformer.get("image_dim") is None else modes
+
+
+def find_native_sizes(configs: Configs) -> Sizes:
+    """Those of Wan's own list (`SUPPORTED_SIZES` in its wan/configs)."""
+    if configs.get("model_index", {}).get("expand_timesteps"):
+        return (1280, 704), (704, 1280)
+    transformer = configs.get("transformer") or configs.get("transformer_2") or {}
+    sizes = ((832, 480), (480, 832))
+    return (*sizes, (1280, 720), (720, 1280)) if transformer.get("num_layers", 0) >= LARGE_LAYERS else sizes
 
 
 def make_vace_inputs(request: GenerationRequest) -> dict[str, Any]:
@@ -79,15 +90,19 @@ def find_prefix_modes(name: str) -> Callable[[Configs], Modes]:
     return lambda configs: {"text": name, "first_frame": name, "clip": name}
 
 
+def family(**facts: Any) -> Family:
+    return Family(defaults=DEFAULTS, scales=SCALES, find_native_sizes=find_native_sizes, **facts)
+
+
 IMAGE = "WanImageToVideoPipeline"
 VACE = "WanVACEPipeline"
 FAMILIES = {
-    "WanPipeline": Family(defaults=DEFAULTS, scales=SCALES, find_modes=find_modes),
-    IMAGE: Family(defaults=DEFAULTS, scales=SCALES, find_modes=partial(find_image_modes, IMAGE)),
-    "WanVideoToVideoPipeline": Family(defaults={**DEFAULTS, "num_frames": 81}, scales=SCALES),
-    VACE: Family(
-        defaults=DEFAULTS,
-        scales=SCALES,
+    "WanPipeline": family(find_modes=find_modes),
+    IMAGE: family(find_modes=partial(find_image_modes, IMAGE)),
+    "WanVideoToVideoPipeline": Family(
+        defaults={**DEFAULTS, "num_frames": 81}, scales=SCALES, find_native_sizes=find_native_sizes
+    ),
+    VACE: family(
         find_modes=lambda configs: {"text": VACE, "first_frame": VACE, "first_and_last_frame": VACE, "clip": VACE},
         make_inputs=make_vace_inputs,
     ),
