@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import path
 
-from videoapi.api import errors, events, files, health, jobs, models, video
+from videoapi.api import docs, errors, events, files, health, jobs, models, video
 
 handler400 = errors.bad_request
 handler403 = errors.permission_denied
@@ -18,9 +18,11 @@ urlpatterns = [
     path("generated-videos/<str:name>", files.VideoFileView.as_view(), name="generated-video"),
     path("thumbnails/<str:name>", files.ThumbnailView.as_view(), name="thumbnail"),
     path("v1/models", models.ModelListView.as_view(), name="models"),
-    path("models/<path:name>/load", models.ModelOrderView.as_view(action="load"), name="load"),
-    path("models/<path:name>/unload", models.ModelOrderView.as_view(action="unload"), name="unload"),
+    path("models/<path:name>/load", models.LoadView.as_view(), name="load"),
+    path("models/<path:name>/unload", models.UnloadView.as_view(), name="unload"),
     path("healthz", health.HealthView.as_view(), name="healthz"),
     path("readyz", health.ReadyView.as_view(), name="readyz"),
+    path("schema", docs.SchemaView.as_view(), name="schema"),
+    path("docs", docs.DocsView.as_view(), name="docs"),
     path("admin/", admin.site.urls),
 ]
