@@ -23,6 +23,7 @@ lint: $(VENV)/test
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py check --fail-level WARNING
+	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
 
 unit: $(VENV)/test
 	$(BIN)/python -m pytest

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import environ
 
+from videoapi import __version__
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
@@ -20,6 +22,8 @@ INSTALLED_APPS = [
     "axes",
     "corsheaders",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "django_tasks",
     "django_tasks_db",
 ]
@@ -93,6 +97,24 @@ REST_FRAMEWORK = {
     "NUM_PROXIES": 1 if env.bool("VIDEOAPI_BEHIND_PROXY", default=False) else 0,
     "DEFAULT_PERMISSION_CLASSES": ["videoapi.api.access.MayRead"],
     "EXCEPTION_HANDLER": "videoapi.api.errors.exception_handler",
+    "DEFAULT_SCHEMA_CLASS": "videoapi.api.schema.auto.Schema",
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "videoapi",
+    "DESCRIPTION": 'A self-hosted video-generation server. Every error is `{"error": {"code", "message", "type", '
+    '"param"}}`, also for an address that is none (404) and a method that it does not have (405, with `Allow`). What '
+    "can be asked for with GET can be with HEAD.",
+    "VERSION": __version__,
+    "LICENSE": {"name": "MIT", "identifier": "MIT"},
+    "OAS_VERSION": "3.1.1",
+    # Logins are for the pages of the admin.
+    "AUTHENTICATION_WHITELIST": ["videoapi.api.access.KeyAuthentication"],
+    "GET_MOCK_REQUEST": "videoapi.api.schema.auto.build_request",
+    # Choices stay where they are.
+    "POSTPROCESSING_HOOKS": ["videoapi.api.schema.auto.without_marks"],
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "SORT_OPERATIONS": False,
 }
 
 VIDEOAPI = {

@@ -116,6 +116,14 @@ def test_an_operators_key_sees_and_cancels_everybodys(client: Client) -> None:
     assert client.delete(f"/video/{row.pk}", headers={"x-api-key": key}).json()["status"] == "cancelled"
 
 
+@pytest.mark.parametrize("action", ["load", "unload"])
+def test_a_model_that_is_none_is_a_404_that_names_the_nearest(client: Client, action: str) -> None:
+    _, key = issue_key("chief", may_operate=True)
+    answer = client.post(f"/models/faulty-goo/{action}", headers={"x-api-key": key})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+    assert "Did you mean 'faulty-good'?" in answer.json()["error"]["message"]
+
+
 @pytest.mark.parametrize(
     ("scope", "method", "path"),
     [

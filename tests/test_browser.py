@@ -193,3 +193,39 @@ def test_scripts_in_texts_are_shown_and_not_run(page: Any, faulty_server: Server
     shown = page.content()
     assert shown.count("&lt;img src=x") >= 9
     assert errors == []
+
+
+def test_the_documentation_shows_every_operation_and_asks_no_other_server(
+    page: Any, faulty_server: Server, tmp_path: Path
+) -> None:
+    """Logged in by a test before, which the page makes no use of."""
+    key = faulty_server.manage("createkey", "reader").splitlines()[0]
+    asked: list[Any] = []
+    words: list[str] = []
+    page.on("request", lambda request: asked.append(request))
+    page.on("console", lambda message: words.append(message.text))
+    page.goto(f"{faulty_server.url}/docs")
+    page.wait_for_selector(".opblock")
+    schema = faulty_server.get("/schema").json
+    shown = page.locator(".opblock-summary-path").evaluate_all("each => each.map(one => one.dataset.path)")
+    assert sorted(shown) == sorted(path for path, methods in schema["paths"].items() for _ in methods)
+    page.screenshot(path=tmp_path / "documentation.png", full_page=True)
+
+    page.click("button.authorize")
+    page.screenshot(path=tmp_path / "authorize.png")
+    page.fill("#auth-bearer-value", key)
+    page.click("button.auth.authorize >> nth=0")
+    page.click("button.btn-done")
+    page.click("#operations-Models-listModels button.opblock-summary-control")
+    page.click("button.try-out__btn")
+    page.click("button.execute")
+    page.wait_for_selector(".live-responses-table tr.response")
+    assert page.inner_text(".live-responses-table tr.response .response-col_status").split()[0] == "200"
+    assert "faulty-good" in page.inner_text(".live-responses-table tr.response .response-col_description")
+    last = asked[-1].all_headers()
+    assert (last["authorization"], last.get("cookie")) == (f"Bearer {key}", None)
+    page.screenshot(path=tmp_path / "answer.png", full_page=True)
+
+    elsewhere = [each.url for each in asked if not each.url.startswith((faulty_server.url, "data:", "blob:"))]
+    assert elsewhere == []
+    assert [each for each in words if "Content Security Policy" in each or "Failed to load" in each] == []

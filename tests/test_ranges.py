@@ -69,9 +69,20 @@ def test_whatever_a_player_accepts_it_gets_the_file(faulty_server: Server, path:
 
 def test_an_etag_saves_the_transfer_and_guards_a_range(faulty_server: Server, path: str) -> None:
     etag = faulty_server.get(path).headers["ETag"]
-    assert faulty_server.get(path, **{"If-None-Match": etag}).status == 304
+    unchanged = faulty_server.get(path, **{"If-None-Match": etag})
+    assert (unchanged.status, unchanged.headers["ETag"]) == (304, etag)
+    assert "private" in unchanged.headers["Cache-Control"]
+    assert "Authorization" in unchanged.headers["Vary"]
     assert faulty_server.get(path, Range="bytes=0-9", **{"If-Range": etag}).status == 206
     assert faulty_server.get(path, Range="bytes=0-9", **{"If-Range": '"other"'}).status == 200
+
+
+def test_a_file_that_is_not_the_one_that_was_meant_is_a_412(faulty_server: Server, path: str) -> None:
+    etag = faulty_server.get(path).headers["ETag"]
+    assert faulty_server.get(path, **{"If-Match": etag}).status == 200
+    answer = faulty_server.get(path, **{"If-Match": '"other"'})
+    assert (answer.status, answer.error["code"]) == (412, "precondition_failed")
+    assert answer.error["message"] == "The file is not that of If-Match."
 
 
 def test_head_sends_no_body(faulty_server: Server, path: str) -> None:

@@ -17,6 +17,7 @@ SURROGATE = re.compile(r"[\ud800-\udfff]")
 # Characters; more can only be a file.
 LONG = 10_000
 MAX_INTEGER = 2**63 - 1  # the database's
+MIN_SECONDS, MAX_SECONDS = 1e-6, 10**6
 DECIMAL = re.compile(r"\d{1,6}(\.\d{1,6})?", re.ASCII)
 
 
@@ -59,14 +60,16 @@ class DataField(StrictCharField):
 
 
 class StrictIntegerField(serializers.IntegerField):
-    """A JSON number without a fraction part."""
+    """A JSON number without a fraction part: JSON has one kind of numbers, and 2.0 is the integer 2."""
 
     def to_internal_value(self, data: Any) -> int:
+        if type(data) is float and data.is_integer():
+            data = int(data)
         if type(data) is not int:
             raise serializers.ValidationError("Must be an integer.")
         if abs(data) > MAX_INTEGER:
             raise serializers.ValidationError("Is too large.")
-        return data
+        return int(data)
 
 
 class StrictFloatField(serializers.FloatField):
@@ -98,7 +101,8 @@ class SecondsField(serializers.Field[Fraction, Any, Any, Any]):
     """A duration: a decimal string as documented, or a JSON number."""
 
     def to_internal_value(self, data: Any) -> Fraction:
-        text = str(data) if type(data) in (int, float) else data
-        if not isinstance(text, str) or not DECIMAL.fullmatch(text) or not Fraction(text):
+        is_number = type(data) in (int, float) and MIN_SECONDS <= data < MAX_SECONDS
+        is_text = isinstance(data, str) and DECIMAL.fullmatch(data) and Fraction(data)
+        if not is_number and not is_text:
             raise serializers.ValidationError('Must be a positive decimal number of seconds, such as "2" or "1.5".')
-        return Fraction(text)
+        return Fraction(str(data))

@@ -57,27 +57,47 @@ class Order:
 class VideoRequestSerializer(serializers.Serializer[Any]):
     """Checks types and ranges that hold for every model; `resolve` checks the rest against the chosen one."""
 
-    model = StrictCharField(max_length=200)
-    prompt = StrictCharField()
-    negative_prompt = StrictCharField(required=False, allow_blank=True)
-    start_image = DataField(required=False)
-    end_image = DataField(required=False)
-    input_reference = DataField(required=False)
-    width = StrictIntegerField(required=False, min_value=1)
-    height = StrictIntegerField(required=False, min_value=1)
-    size = StrictCharField(required=False, max_length=20)
-    num_frames = StrictIntegerField(required=False, min_value=1)
-    fps = StrictIntegerField(required=False, min_value=1)
-    seconds = SecondsField(required=False)
-    seed = StrictIntegerField(required=False, min_value=0, max_value=MAX_INTEGER)
-    n = StrictIntegerField(required=False, default=1, min_value=1, max_value=MAX_VIDEOS)
-    cfg_scale = StrictFloatField(required=False, min_value=0)
-    step = StrictIntegerField(required=False, min_value=1)
-    params = ObjectField(required=False)
-    priority = StrictIntegerField(required=False, default=0, min_value=MIN_PRIORITY)
+    model = StrictCharField(max_length=200, help_text="A name from `GET /v1/models`.")
+    prompt = StrictCharField(help_text="What the video shows.")
+    negative_prompt = StrictCharField(
+        required=False, allow_blank=True, help_text="What it must not show; needs `cfg_scale` over 1."
+    )
+    start_image = DataField(
+        required=False, help_text="First frame: base64, a data URI or an http(s) URL of a PNG, JPEG or WebP."
+    )
+    end_image = DataField(required=False, help_text="Last frame, likewise; needs a start image.")
+    input_reference = DataField(
+        required=False, help_text="Another name for `start_image`; also a clip, for a model that takes one."
+    )
+    width = StrictIntegerField(required=False, min_value=1, help_text="Pixels.")
+    height = StrictIntegerField(required=False, min_value=1, help_text="Pixels.")
+    size = StrictCharField(required=False, max_length=20, help_text="In place of `width` and `height`: `512x512`.")
+    num_frames = StrictIntegerField(required=False, min_value=1, help_text="Exactly this many.")
+    fps = StrictIntegerField(required=False, min_value=1, help_text="Frames per second.")
+    seconds = SecondsField(
+        required=False, help_text="Sets the number of frames, or the rate when `num_frames` is sent too."
+    )
+    seed = StrictIntegerField(
+        required=False,
+        min_value=0,
+        max_value=MAX_INTEGER,
+        help_text="The same one gives the same video; random by default.",
+    )
+    n = StrictIntegerField(
+        required=False,
+        default=1,
+        min_value=1,
+        max_value=MAX_VIDEOS,
+        help_text="How many videos, each with the next seed.",
+    )
+    cfg_scale = StrictFloatField(required=False, min_value=0, help_text="Guidance scale.")
+    step = StrictIntegerField(required=False, min_value=1, help_text="Denoising steps.")
+    params = ObjectField(required=False, help_text="The model's own options; a wrong one is a 400 that names them.")
+    priority = StrictIntegerField(required=False, default=0, min_value=MIN_PRIORITY, help_text="Higher comes first.")
     response_format = serializers.ChoiceField(
         choices=RESPONSE_FORMATS,
         default="url",
+        help_text="`b64_json` for the file itself, in base64.",
         error_messages={"invalid_choice": f"Must be one of: {', '.join(RESPONSE_FORMATS)}."},
     )
 

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import path
 
-from videoapi.api import errors, events, files, health, jobs, models, video
+from videoapi.api import docs, errors, events, files, health, jobs, models, video
 from videoapi.api.openai import videos
 
 handler400 = errors.bad_request
@@ -27,12 +27,14 @@ urlpatterns = [
     path("v1/models", models.ModelListView.as_view(), name="models"),
     path("v1/models/capabilities", models.CapabilityView.as_view()),
     path("v1/models/<path:name>", models.ModelView.as_view(), name="model"),
-    path("models/<path:name>/load", models.ModelOrderView.as_view(action="load"), name="load"),
-    path("models/<path:name>/unload", models.ModelOrderView.as_view(action="unload"), name="unload"),
+    path("models/<path:name>/load", models.LoadView.as_view(), name="load"),
+    path("models/<path:name>/unload", models.UnloadView.as_view(), name="unload"),
     path("models", models.ModelListView.as_view()),
     path("models/<path:name>", models.ModelView.as_view()),
     path("api/models/capabilities", models.CapabilityView.as_view(capability="FLAG_VIDEO")),
     path("healthz", health.HealthView.as_view(), name="healthz"),
     path("readyz", health.ReadyView.as_view(), name="readyz"),
+    path("schema", docs.SchemaView.as_view(), name="schema"),
+    path("docs", docs.DocsView.as_view(), name="docs"),
     path("admin/", admin.site.urls),
 ]

@@ -33,7 +33,8 @@ ROUTES: list[tuple[str, str, int, str]] = [
     ),
     *(("GET", f"/video?{query}", 400, "invalid_value") for query in (
         "limit=0", "limit=101", "limit=-1", "limit=1_0", "limit=%00", "limit=x", "limit=%D9%A1", "after=x", "after=%00",
-        f"after={NONE}", "status=done", "status=", "order=up", "model=%00", "model=a%0ab", "page=1", "status[]=queued",
+        f"after={NONE}", "status=done", "status=", "order=up", "model=%00", "model=a%0ab", "model=",
+        f"model={'x' * 201}", "page=1", "status[]=queued",
         "api_key=x", "'=1",
     )),
     *(("GET", path, 401, "not_authenticated") for path in ("/models/watchful/load", "/models/../load")),
@@ -48,6 +49,7 @@ HEADERS: list[tuple[dict[str, str], int, str | None]] = [
     ({"Idempotency-Key": ""}, 400, "Idempotency-Key"),
     ({"Idempotency-Key": "x" * 256}, 400, "Idempotency-Key"),
     ({"Idempotency-Key": "a\tb"}, 400, "Idempotency-Key"),
+    ({"Idempotency-Key": "\u00e9"}, 400, "Idempotency-Key"),
     ({"Host": "evil.example"}, 400, None),
     ({"Host": "127.0.0.1@evil.example"}, 400, None),
 ]

@@ -18,6 +18,7 @@ from rest_framework.views import APIView
 
 from videoapi.api.access import Caller, find_caller
 from videoapi.api.bodies import forecast_body, job_body
+from videoapi.api.schema import operations
 from videoapi.conf import get_conf
 from videoapi.engine.wait import waiter
 from videoapi.models import Generation
@@ -38,6 +39,7 @@ class EventsView(APIView):
     none.
     """
 
+    @operations.stream_events
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
         generation = get_object_or_404(find_caller(request).generations(), pk=pk)
         last = request.headers.get("Last-Event-ID", "")

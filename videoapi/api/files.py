@@ -10,6 +10,7 @@ from django.core.files.storage import default_storage
 from django.db.models.fields.files import FieldFile
 from django.http import FileResponse, Http404, HttpResponseBase
 from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import extend_schema_view
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -17,6 +18,7 @@ from rest_framework.views import APIView
 from videoapi.api.access import find_caller, is_signed
 from videoapi.api.errors import Expired
 from videoapi.api.ranges import serve_file
+from videoapi.api.schema import operations
 from videoapi.engine.storage import has_preview, is_link, preview_name
 from videoapi.models import Generation, State
 
@@ -71,6 +73,7 @@ class GenerationFileView(APIView):
 class PreviewView(APIView):
     """How the running generation looks now."""
 
+    @operations.get_preview
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
         generation = get_object_or_404(find_caller(request).generations(), pk=pk)
         try:
@@ -83,9 +86,11 @@ class PreviewView(APIView):
         return FileResponse(file, content_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
 
+@extend_schema_view(get=operations.get_video_file)
 class VideoFileView(GenerationFileView):
     field, suffix, content_type = "video", ".mp4", "video/mp4"
 
 
+@extend_schema_view(get=operations.get_thumbnail)
 class ThumbnailView(GenerationFileView):
     field, suffix, content_type = "thumbnail", ".jpg", "image/jpeg"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import socket
 from typing import Any
 
@@ -14,6 +15,8 @@ from videoapi.engine.submit import Idempotency
 from videoapi.exceptions import InvalidRequest
 
 MAX_KEY_LENGTH = 255
+# HTTP takes the blanks at its ends away.
+IDEMPOTENCY_KEY = re.compile(r"[!-~]([ -~]*[!-~])?")
 
 
 def prefers_async(request: Request) -> bool:
@@ -30,8 +33,8 @@ def read_idempotency(request: Request, caller: Caller) -> Idempotency | None:
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return None
-    if not 1 <= len(key) <= MAX_KEY_LENGTH or not key.isprintable():
-        raise InvalidRequest("Idempotency-Key", f"Must be 1 to {MAX_KEY_LENGTH} printable characters.")
+    if len(key) > MAX_KEY_LENGTH or not IDEMPOTENCY_KEY.fullmatch(key):
+        raise InvalidRequest("Idempotency-Key", f"Must be 1 to {MAX_KEY_LENGTH} printable characters of ASCII.")
     if caller.key is not None:
         # A line's end is not printable, so that nobody else's key can look like this one.
         key = f"{caller.key.pk}\n{key}"

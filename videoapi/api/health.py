@@ -8,6 +8,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from videoapi.api.access import find_caller
+from videoapi.api.schema import operations
 from videoapi.conf import get_conf
 from videoapi.engine.availability import find_unavailable
 from videoapi.engine.registry import get_catalog
@@ -20,6 +21,7 @@ class HealthView(APIView):
     authentication_classes = ()
     permission_classes = ()
 
+    @operations.get_health
     def get(self, request: Request) -> Response:
         return Response({"status": "ok"})
 
@@ -33,6 +35,7 @@ class ReadyView(APIView):
 
     permission_classes = ()
 
+    @operations.get_readiness
     def get(self, request: Request) -> Response:
         catalog, conf, reasons, workers = get_catalog(), get_conf(), [], 0
         models, unavailable = [entry.spec.name for entry in catalog], {}

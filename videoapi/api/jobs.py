@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 
 from videoapi.api.access import MayGenerate, MayRead, find_caller
 from videoapi.api.bodies import forecast_body, job_body
+from videoapi.api.schema import operations
 from videoapi.engine.cancel import cancel
 from videoapi.engine.repeat import whole_request
 from videoapi.exceptions import InvalidRequest
@@ -24,6 +25,7 @@ class JobView(APIView):
     def get_permissions(self) -> list[BasePermission]:
         return [MayGenerate() if self.request.method == "DELETE" else MayRead()]
 
+    @operations.get_video
     def get(self, request: Request, pk: UUID) -> Response:
         response_format = request.query_params.get("response_format", "url")
         if response_format not in RESPONSE_FORMATS:
@@ -33,6 +35,7 @@ class JobView(APIView):
         body = job_body(generations, as_base64=response_format == "b64_json")
         return Response(body | forecast_body(generations) | {"request": whole_request(generation, len(generations))})
 
+    @operations.cancel_video
     def delete(self, request: Request, pk: UUID) -> Response:
         """200 with the end that it has come to, which may be another than cancelled; 202 while it still runs."""
         generation = get_object_or_404(find_caller(request).generations(), pk=pk)

@@ -16,6 +16,7 @@ from videoapi.models import Generation, State
 
 PARAMETERS = ("status", "model", "limit", "after", "order")
 DEFAULT_LIMIT, MAX_LIMIT = 20, 100
+MODEL = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,200}")
 
 
 def list_generations(
@@ -58,7 +59,7 @@ def _beyond(last: Generation, *, ascending: bool) -> Q:
 
 def _find_model(name: str) -> str:
     """The model's own name for an alias; one that is not installed any more can have rows still."""
-    if not name.isprintable():
+    if not MODEL.fullmatch(name):
         raise InvalidRequest("model", "Must be a model's name.")
     try:
         return get_catalog().find(name).spec.name

@@ -6,12 +6,14 @@ from collections.abc import Iterable
 
 from django.db import Error as DatabaseFailure
 from django.http import Http404
+from drf_spectacular.utils import extend_schema_view
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from videoapi.api.access import MayOperate
 from videoapi.api.descriptions import describe, describe_capabilities, summarize
+from videoapi.api.schema import operations
 from videoapi.catalog import Entry
 from videoapi.conf import get_conf
 from videoapi.engine.availability import Service, find_services
@@ -24,16 +26,30 @@ class ModelOrderView(APIView):
     """Loads or unloads a model, for operators."""
 
     permission_classes = (MayOperate,)
-    action: Action = "load"
+    action: Action
 
     def post(self, request: Request, name: str) -> Response:
-        model = get_catalog().find(name).spec.name
+        try:
+            model = get_catalog().find(name).spec.name
+        except InvalidRequest as error:
+            raise Http404(error.message) from error
         return Response({"model": model, "action": self.action, "workers": order(self.action, model, get_conf())}, 202)
+
+
+@extend_schema_view(post=operations.load_model)
+class LoadView(ModelOrderView):
+    action = "load"
+
+
+@extend_schema_view(post=operations.unload_model)
+class UnloadView(ModelOrderView):
+    action = "unload"
 
 
 class ModelListView(APIView):
     """OpenAI's list: every model and every alias, and whether a request for it would be accepted now."""
 
+    @operations.list_models
     def get(self, request: Request) -> Response:
         catalog = get_catalog()
         services = _find_services(catalog)

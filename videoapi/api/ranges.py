@@ -18,13 +18,17 @@ ONE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
 
 def serve_file(request: HttpRequest, file: File[bytes], content_type: str, etag: str) -> HttpResponseBase:
-    """The file, the part of it that `Range` asks for, 304 or 416. Takes over the open file."""
+    """The file, the part of it that `Range` asks for, 304, 412 or 416. Takes over the open file."""
     size, etag = file.size, quote_etag(etag)
     headers = {"ETag": etag, "Accept-Ranges": "bytes", "Cache-Control": "private, max-age=3600"}
     headers["Vary"] = "Authorization, x-api-key, Cookie"
     unchanged = get_conditional_response(request, etag=etag)
     if unchanged is not None:
         file.close()
+        if unchanged.status_code == 412:
+            return JsonResponse(error_body(412, "precondition_failed", "The file is not that of If-Match."), status=412)
+        for name in ("ETag", "Cache-Control", "Vary"):
+            unchanged.headers[name] = headers[name]
         return unchanged
     asked = None
     if request.headers.get("If-Range", etag) == etag:

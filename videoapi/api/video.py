@@ -23,6 +23,7 @@ from videoapi.api.bodies import (
 from videoapi.api.errors import Expired, error_body
 from videoapi.api.headers import has_hung_up, prefers_async
 from videoapi.api.listing import list_generations
+from videoapi.api.schema import operations
 from videoapi.api.submission import submit_request
 from videoapi.api.uploads import require_length
 from videoapi.conf import Conf, get_conf
@@ -41,9 +42,11 @@ class VideoView(APIView):
     def get_permissions(self) -> list[BasePermission]:
         return [MayGenerate() if self.request.method == "POST" else MayRead()]
 
+    @operations.list_videos
     def get(self, request: Request) -> Response:
         return Response(list_generations(find_caller(request).generations(), request.query_params))
 
+    @operations.create_video
     def post(self, request: Request) -> Response:
         conf = get_conf()
         require_length(request)

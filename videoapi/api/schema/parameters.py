@@ -1,0 +1,77 @@
+"""Parameters of requests, and headers of answers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from drf_spectacular.utils import OpenApiParameter
+
+from videoapi.api.headers import IDEMPOTENCY_KEY, MAX_KEY_LENGTH
+from videoapi.api.listing import DEFAULT_LIMIT, MAX_LIMIT, MODEL
+from videoapi.models import State
+from videoapi.serializers import RESPONSE_FORMATS
+
+Where = Literal["query", "path", "header"]
+
+HEADER: Where = "header"
+QUERY: Where = "query"
+PATH: Where = "path"
+MODEL_PATH = OpenApiParameter("name", str, PATH, description="A model's name or alias, as in `GET /v1/models`.")
+
+
+ID = OpenApiParameter("id", {"type": "string", "format": "uuid"}, PATH, description="Of the generation.")
+
+
+def _text(name: str, where: Where, description: str, **schema: object) -> OpenApiParameter:
+    return OpenApiParameter(name, {"type": "string", **schema}, where, description=description)
+
+
+PREFER = _text("Prefer", HEADER, "`respond-async`: answer at once with 202, and do not wait for the video.")
+IDEMPOTENCY = _text(
+    "Idempotency-Key",
+    HEADER,
+    "The same request sent again with the same key makes no second video.",
+    minLength=1,
+    maxLength=MAX_KEY_LENGTH,
+    pattern=f"^{IDEMPOTENCY_KEY.pattern}$",
+)
+LAST_EVENT = _text("Last-Event-ID", HEADER, "The last `id` that was heard: the stream goes on after it.")
+RANGE = _text("Range", HEADER, "`bytes=0-1023`: only those. Anything but one range is answered with the whole file.")
+IF_RANGE = _text("If-Range", HEADER, "An `ETag`: `Range` counts only while the file is still that one.")
+IF_MATCH = _text("If-Match", HEADER, "An `ETag`: 412 when the file is not that one.")
+IF_NONE_MATCH = _text("If-None-Match", HEADER, "An `ETag`: 304 when the file is still that one.")
+
+RESPONSE_FORMAT = OpenApiParameter(
+    "response_format", str, QUERY, enum=RESPONSE_FORMATS, default="url", description="As in `POST /video`."
+)
+LISTING = [
+    OpenApiParameter("status", str, QUERY, enum=State.values, description="Only those of this status."),
+    _text("model", QUERY, "Only those of this model, by its name or an alias.", pattern=f"^{MODEL.pattern}$"),
+    OpenApiParameter(
+        "limit",
+        {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+        QUERY,
+        description="How many, at most.",
+    ),
+    OpenApiParameter(
+        "after", {"type": "string", "format": "uuid"}, QUERY, description="Only those that follow this generation."
+    ),
+    OpenApiParameter(
+        "order", str, QUERY, enum=("desc", "asc"), default="desc", description="By age: `desc` has the newest first."
+    ),
+]
+
+
+def _answer(name: str, statuses: list[int], description: str, *, always: bool = False) -> OpenApiParameter:
+    return OpenApiParameter(name, str, HEADER, required=always, description=description, response=statuses)
+
+
+LOCATION = _answer("Location", [202], "The address of the generation: `GET` tells how far it is.", always=True)
+STOPPING_LOCATION = _answer("Location", [503], "Where the generation will be, when the server stops.")
+APPLIED = _answer("Preference-Applied", [202], "`respond-async`, when `Prefer` had it.")
+FILE_HEADERS = [
+    _answer("ETag", [200, 206, 304], "Names this file.", always=True),
+    _answer("Accept-Ranges", [200, 206], "`bytes`", always=True),
+    _answer("Content-Range", [206, 416], "Which bytes these are, and of how many.", always=True),
+    _answer("Content-Disposition", [200], "A name for the file."),
+]
