@@ -28,6 +28,7 @@ def make(
     client: str = "",
     api_key: APIKey | None = None,
     priority: int = 0,
+    webhook_url: str = "",
     **values: Any,
 ) -> Generation:
     request = GenerationRequest(
@@ -46,8 +47,18 @@ def make(
         }
     )
     add_worker()
-    order = {"clip": clip, "idempotency": idempotency, "client": client, "api_key": api_key, "priority": priority}
-    return submit(model, request, frames, [], **order)  # type: ignore[arg-type]
+    return submit(
+        model,
+        request,
+        frames,
+        [],
+        clip=clip,
+        idempotency=idempotency,
+        client=client,
+        api_key=api_key,
+        priority=priority,
+        webhook_url=webhook_url,
+    )
 
 
 def add_worker(*slots: str, name: str = "host:1") -> None:

@@ -45,6 +45,7 @@ class Order:
     """The client's file. `request.clip` is made of it in the model's process."""
     warnings: tuple[str, ...]
     priority: int
+    webhook_url: str
 
 
 class VideoRequestSerializer(serializers.Serializer[Any]):
@@ -67,6 +68,7 @@ class VideoRequestSerializer(serializers.Serializer[Any]):
     step = StrictIntegerField(required=False, min_value=1)
     params = ObjectField(required=False)
     priority = StrictIntegerField(required=False, default=0, min_value=MIN_PRIORITY)
+    webhook_url = StrictCharField(required=False, max_length=2048)
     response_format = serializers.ChoiceField(
         choices=RESPONSE_FORMATS,
         default="url",
@@ -138,6 +140,7 @@ def _resolve(data: dict[str, Any], entry: Entry, conf: Conf) -> Order:
         clip=clip,
         warnings=(*warnings, *inputs.warnings),
         priority=int(resolution.resolve_number(data, "priority", 0, conf.max_priority)),
+        webhook_url=data.get("webhook_url", ""),
     )
 
 

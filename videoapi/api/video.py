@@ -63,6 +63,7 @@ def _submit(request: Request, serializer: VideoRequestSerializer) -> Generation:
         client=caller.name,
         api_key=caller.key,
         priority=order.priority,
+        webhook_url=order.webhook_url,
     )
 
 

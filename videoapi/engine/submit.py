@@ -11,8 +11,9 @@ from videoapi.conf import get_conf
 from videoapi.engine.admission import admit
 from videoapi.engine.storage import delete_inputs, store_clip, store_image
 from videoapi.engine.tasks import deliver
+from videoapi.engine.webhooks import choose_url
 from videoapi.exceptions import IdempotencyConflict, Refused
-from videoapi.models import APIKey, Generation
+from videoapi.models import APIKey, Event, Generation, WebhookDelivery
 from videoapi.types import GenerationRequest
 
 
@@ -43,13 +44,16 @@ def submit(
     client: str = "",
     api_key: APIKey | None = None,
     priority: int = 0,
+    webhook_url: str = "",
 ) -> Generation:
     """Store the request and queue it, both or neither; or return the one that has its idempotency key already.
 
     `num_frames` is what the client asked for; `request.num_frames` is what the model will make. `clip` is the client's
     file, of which the model's process makes `request.clip`. Those of a higher priority come first; among equals,
-    clients take turns. Raises Refused and IdempotencyConflict.
+    clients take turns. Its events are sent to `webhook_url`, else to the key's. Raises Refused, IdempotencyConflict and
+    InvalidRequest.
     """
+    conf = get_conf()
     inputs = {"start_image": request.start_image, "end_image": request.end_image, "clip": clip}
     sent = [name for name, value in inputs.items() if value is not None]
     generation = Generation(
@@ -75,6 +79,7 @@ def submit(
         warnings=list(warnings),
         idempotency_key=idempotency.key if idempotency else None,
         request_digest=idempotency.digest if idempotency else "",
+        webhook_url=choose_url(webhook_url, api_key, conf),
     )
     generation.events = generation.log_event(generation.state, "")
     try:
@@ -87,9 +92,11 @@ def submit(
         if clip is not None:
             store_clip(generation.clip, clip)
         with transaction.atomic():
-            admit(generation, get_conf())
+            admit(generation, conf)
             generation.turn = Generation.objects.next_turn(model, client, priority)
             generation.save(force_insert=True)
+            if generation.webhook_url:
+                WebhookDelivery.objects.add(generation, Event.CREATED)
             deliver(generation.model)
     except BaseException as error:
         delete_inputs(generation)
