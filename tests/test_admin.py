@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from tests import generations
-from tests.receiver import SECRET
+from tests.webhooks.receiver import SECRET
 from videoapi.engine.housekeeping import HouseKeeping
 from videoapi.engine.slot import Slot
 from videoapi.exceptions import ModelError

@@ -11,7 +11,7 @@ import pytest
 
 from tests.hostile_host import HOSTS, PUBLIC, HostileHandler
 from tests.hosts import serve
-from tests.receiver import Receiver
+from tests.webhooks.receiver import Receiver
 from videoapi.inputs import FetchError, check_receiver
 from videoapi.inputs import post as post_module
 

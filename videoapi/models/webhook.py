@@ -92,6 +92,10 @@ class WebhookDeliveryQuerySet(models.QuerySet["WebhookDelivery"]):
             row = rows.select_related("generation__api_key").defer("generation__log").first()
             if row is None:
                 return None
+            if row.event == Event.PROGRESS and row.generation.is_finished:
+                # Its sender was killed.
+                row.delete()
+                continue
             values = {"next_attempt_at": now + timedelta(seconds=seconds), "attempted_at": now}
             seen = self.filter(pk=row.pk, attempts=row.attempts, next_attempt_at=row.next_attempt_at)
             if seen.update(attempts=F("attempts") + 1, **values):

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.receiver import SECRET, Receiver
 from tests.server import ROOT, Server, find_free_port
+from tests.webhooks.receiver import SECRET, Receiver
 
 GOOD = {"model": "faulty-good", "prompt": "anything"}
 SETTINGS = {
@@ -37,12 +37,6 @@ def server(tmp_path_factory: pytest.TempPathFactory, faulty_plugins: Path) -> It
 def own_server(tmp_path: Path, faulty_plugins: Path) -> Iterator[Server]:
     """One to be killed."""
     with Server(tmp_path, faulty_plugins, **SETTINGS) as made:
-        yield made
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as made:
         yield made
 
 
