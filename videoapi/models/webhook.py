@@ -88,19 +88,19 @@ class WebhookDeliveryQuerySet(models.QuerySet["WebhookDelivery"]):
         """
         while True:
             now = timezone.now()
-            rows = self.due(now).exclude(receiver__in=busy).order_by("attempts", "pk")
-            row = rows.select_related("generation__api_key").defer("generation__log").first()
-            if row is None:
+            waiting = self.due(now).exclude(receiver__in=busy).order_by("attempts", "pk")
+            first = waiting.values("pk", "attempts", "next_attempt_at").first()
+            if first is None:
                 return None
+            until = now + timedelta(seconds=seconds)
+            if not self.filter(**first).update(attempts=F("attempts") + 1, attempted_at=now, next_attempt_at=until):
+                continue
+            row = self.select_related("generation__api_key").defer("generation__log").get(pk=first["pk"])
             if row.event == Event.PROGRESS and row.generation.is_finished:
-                # Its sender was killed.
+                # The sender that had it was killed.
                 row.delete()
                 continue
-            values = {"next_attempt_at": now + timedelta(seconds=seconds), "attempted_at": now}
-            seen = self.filter(pk=row.pk, attempts=row.attempts, next_attempt_at=row.next_attempt_at)
-            if seen.update(attempts=F("attempts") + 1, **values):
-                row.attempts += 1
-                return row
+            return row
 
 
 class WebhookDelivery(models.Model):
