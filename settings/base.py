@@ -148,6 +148,10 @@ VIDEOAPI = {
     "fetch": env.bool("VIDEOAPI_FETCH", default=True),
     "fetch_seconds": env.float("VIDEOAPI_FETCH_SECONDS", default=30.0),
     "fetch_private": env.bool("VIDEOAPI_FETCH_PRIVATE", default=False),
+    "webhooks": env.bool("VIDEOAPI_WEBHOOKS", default=True),
+    "webhook_secret": env.str("VIDEOAPI_WEBHOOK_SECRET", default=""),
+    "webhook_private": env.bool("VIDEOAPI_WEBHOOK_PRIVATE", default=False),
+    "webhook_seconds": env.float("VIDEOAPI_WEBHOOK_SECONDS", default=15.0),
     "max_body_bytes": env.int("VIDEOAPI_MAX_BODY_BYTES", default=32 * 2**20),
     "body_seconds": env.float("VIDEOAPI_BODY_SECONDS", default=30.0),
     "max_clip_bytes": env.int("VIDEOAPI_MAX_CLIP_BYTES", default=100 * 2**20),
@@ -158,6 +162,9 @@ VIDEOAPI = {
 
 # Django's own limit, for forms: images can be among their texts.
 DATA_UPLOAD_MAX_MEMORY_SIZE = VIDEOAPI["max_body_bytes"]
+
+if "VIDEOAPI_WEBHOOK_RETRIES" in env:
+    VIDEOAPI["webhook_retries"] = tuple(env.list("VIDEOAPI_WEBHOOK_RETRIES", cast=float))
 
 # Web pages of these origins may call the API, with a key but never with a login; the admin is not theirs.
 CORS_ALLOW_ALL_ORIGINS = env.str("VIDEOAPI_CORS_ORIGINS", default="") == "*"

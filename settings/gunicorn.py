@@ -1,5 +1,6 @@
 """gunicorn's configuration. One process, many threads: the web only waits."""
 
+import atexit
 import math
 import os
 import struct
@@ -34,7 +35,15 @@ def when_ready(server: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Let waiting requests see that the server is told to stop."""
+    """Let waiting requests see that the server is told to stop, and start what the web server does besides."""
+    from videoapi.api.bodies import job_body
+    from videoapi.conf import get_conf
     from videoapi.engine.wait import waiter
+    from videoapi.engine.webhooks import WebhookSender
 
     waiter.is_serving = lambda: worker.alive
+    conf = get_conf()
+    if conf.webhooks:
+        sender = WebhookSender(conf, lambda generation: job_body([generation]))
+        sender.start()
+        atexit.register(sender.stop)

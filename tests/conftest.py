@@ -3,14 +3,17 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
+import urllib3.util.connection
 
 from tests.distributions import write_distribution, write_faulty
+from tests.hosts import serve
 from tests.server import Server
 
 if TYPE_CHECKING:
@@ -103,3 +106,39 @@ def starter_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]
     with Server(tmp_path_factory.mktemp("starter"), VIDEOAPI_FETCH_PRIVATE="1") as server:
         server.wait_until(lambda: "starter is loaded" in server.log, "the starter to load", seconds=120)
         yield server
+
+
+@pytest.fixture
+def connected(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """The addresses to which a connection is tried; each leads to the hostile server instead."""
+    from tests.hostile_host import HostileHandler  # it takes a moment
+
+    tried: list[Any] = []
+    with serve(HostileHandler) as url:
+        port = int(url.rpartition(":")[2])
+
+        def connect(address: Any, timeout: float, *args: Any, **kwargs: Any) -> socket.socket:
+            tried.append(address[0])
+            connection = socket.socket()
+            connection.settimeout(timeout)
+            connection.connect(("127.0.0.1", port))
+            return connection
+
+        monkeypatch.setattr(urllib3.util.connection, "create_connection", connect)
+        yield tried
+
+
+@pytest.fixture
+def resolve(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let the names have these addresses, one answer after the other; the last one stays."""
+
+    def set_answers(*answers: list[str]) -> None:
+        left = list(answers)
+
+        def getaddrinfo(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
+            addresses = left.pop(0) if len(left) > 1 else left[0]
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port or 0)) for each in addresses]
+
+        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+    return set_answers

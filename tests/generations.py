@@ -29,6 +29,7 @@ def make(
     api_key: APIKey | None = None,
     priority: int = 0,
     n: int = 1,
+    webhook_url: str = "",
     **values: Any,
 ) -> Generation:
     request = GenerationRequest(
@@ -47,15 +48,19 @@ def make(
         }
     )
     add_worker()
-    order = {
-        "clip": clip,
-        "idempotency": idempotency,
-        "client": client,
-        "api_key": api_key,
-        "priority": priority,
-        "n": n,
-    }
-    return submit(model, request, frames, [], **order)  # type: ignore[arg-type]
+    return submit(
+        model,
+        request,
+        frames,
+        [],
+        clip=clip,
+        idempotency=idempotency,
+        client=client,
+        api_key=api_key,
+        priority=priority,
+        n=n,
+        webhook_url=webhook_url,
+    )
 
 
 def add_worker(*slots: str, name: str = "host:1") -> None:

@@ -33,6 +33,9 @@ class HostileHandler(BaseHTTPRequestHandler):
             getattr(self, f"send_{self.path.strip('/').split('/')[0]}")()
         self.close_connection = True
 
+    def do_POST(self) -> None:
+        self.do_GET()
+
     def send_picture(self) -> None:
         self.answer(200, plain("red"))
 

@@ -136,6 +136,13 @@ class Server:
         """Everything in the media folder, relative to it."""
         return sorted(str(path.relative_to(self.media)) for path in self.media.rglob("*") if path.is_file())
 
+    def wait_until_gone(self) -> None:
+        """After its supervisor was killed, which its processes notice."""
+        end = time.monotonic() + START_SECONDS
+        while self.processes():
+            assert time.monotonic() < end, self.processes()
+            time.sleep(0.1)
+
     def processes(self) -> list[tuple[int, str]]:
         """(pid, command line) of the processes of this server, found by its port in their environment."""
         return find_processes(f"PORT={self.port}")

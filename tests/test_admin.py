@@ -12,10 +12,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from tests import generations
+from tests.webhooks.receiver import SECRET
 from videoapi.engine.housekeeping import HouseKeeping
 from videoapi.engine.slot import Slot
 from videoapi.exceptions import ModelError
-from videoapi.models import Generation, State, Worker
+from videoapi.models import Generation, State, WebhookDelivery, Worker
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("faulty")]
 
@@ -103,6 +104,32 @@ def test_the_selected_are_cancelled_at_once_or_at_their_next_step(admin_client: 
     queued.refresh_from_db()
     running.refresh_from_db()
     assert (queued.state, running.state, running.cancel_requested) == (State.CANCELLED, State.IN_PROGRESS, True)
+
+
+def test_webhooks_are_listed_with_their_generation_and_sent_again(
+    admin_client: Client, configure: Callable[..., Any]
+) -> None:
+    configure(webhook_secret=SECRET)
+    row = generations.make(webhook_url="https://example.org/hook")
+    assert "waits; next attempt at 2" in page(admin_client, f"generation/{row.pk}/change/")
+    delivery = WebhookDelivery.objects.get()
+    WebhookDelivery.objects.update(attempts=10, answer="HTTP <500>", next_attempt_at=None)
+    html = page(admin_client, f"generation/{row.pk}/change/")
+    assert "https://example.org/hook" in html
+    assert f'webhookdelivery/{delivery.pk}/change/">video.created</a></td><td>10</td><td>given up: HTTP &lt;500' in html
+    assert "given up: HTTP" in page(admin_client, f"webhookdelivery/{delivery.pk}/change/")
+    with CaptureQueriesContext(connection) as queries:
+        assert "given up: HTTP" in page(admin_client, "webhookdelivery/")
+    assert not [query["sql"] for query in queries if '"log"' in query["sql"]]
+    data = {"action": "send_again", "_selected_action": [delivery.pk]}
+    response = admin_client.post("/admin/videoapi/webhookdelivery/", data, follow=True)
+    assert "1 will be sent now." in response.content.decode()
+    claimed = WebhookDelivery.objects.claim_next(60, ())
+    assert claimed is not None
+    assert (claimed.attempts, claimed.message_id) == (1, delivery.message_id)
+    claimed.succeed("HTTP 204")
+    assert "delivered: HTTP 204" in page(admin_client, f"generation/{row.pk}/change/")
+    assert "Webhooks</h2>" not in page(admin_client, f"generation/{generations.make().pk}/change/")
 
 
 def test_nothing_can_be_added_changed_or_deleted(admin_client: Client) -> None:

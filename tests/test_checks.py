@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,22 @@ def test_wrong_settings_are_errors(configure: Callable[..., Any], settings: Any)
     settings.VIDEOAPI = {**settings.VIDEOAPI, "colour": "red"}
     with pytest.raises(SystemCheckError, match=r"\(videoapi.E001\) settings.VIDEOAPI: .*'colour'"):
         call_command("check")
+
+
+@pytest.mark.parametrize(
+    "secret", ["whsec_", "whsec_c2hvcnQ=", "whsec_" + "A" * 90, "A" * 32, "whsec_" + "!" * 32, "whsec_" + "A" * 33]
+)
+def test_a_secret_for_webhooks_that_is_none_is_an_error(configure: Callable[..., Any], secret: str) -> None:
+    configure(webhook_secret=secret)
+    (message,) = check_settings(None)
+    assert (message.id, message.hint) == ("videoapi.E004", 'echo "whsec_$(openssl rand -base64 24)"')
+    assert message.msg == "VIDEOAPI_WEBHOOK_SECRET is not 'whsec_' followed by 24 to 64 bytes in base64."
+
+
+def test_a_secret_for_webhooks_may_have_any_allowed_length(configure: Callable[..., Any]) -> None:
+    for size in (24, 25, 64):
+        configure(webhook_secret=f"whsec_{b64encode(bytes(size)).decode()}")
+        assert check_settings(None) == []
 
 
 def test_defaults_that_the_models_own_limits_refuse_are_a_warning(configure: Callable[..., Any]) -> None:

@@ -7,13 +7,12 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-import urllib3.util.connection
 
 from tests.conftest import need
 from tests.hostile_host import HOSTS, PUBLIC, HostileHandler
@@ -28,40 +27,6 @@ MAX_BYTES = 100_000
 
 def fetch(url: str, max_bytes: int, *, allow_private: bool, seconds: float = 0.5) -> bytes:
     return fetch_module.fetch(url, max_bytes, allow_private=allow_private, seconds=seconds)
-
-
-@pytest.fixture
-def connected(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
-    """The addresses to which a connection is tried; each leads to the hostile server instead."""
-    tried: list[Any] = []
-    with serve(HostileHandler) as url:
-        port = int(url.rpartition(":")[2])
-
-        def connect(address: Any, timeout: float, *args: Any, **kwargs: Any) -> socket.socket:
-            tried.append(address[0])
-            connection = socket.socket()
-            connection.settimeout(timeout)
-            connection.connect(("127.0.0.1", port))
-            return connection
-
-        monkeypatch.setattr(urllib3.util.connection, "create_connection", connect)
-        yield tried
-
-
-@pytest.fixture
-def resolve(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Let the names have these addresses, one answer after the other; the last one stays."""
-
-    def set_answers(*answers: list[str]) -> None:
-        left = list(answers)
-
-        def getaddrinfo(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
-            addresses = left.pop(0) if len(left) > 1 else left[0]
-            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port or 0)) for each in addresses]
-
-        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-
-    return set_answers
 
 
 @pytest.mark.parametrize("host", HOSTS)

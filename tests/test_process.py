@@ -77,7 +77,14 @@ def pid_of(process: ModelProcess) -> int:
 
 
 def test_a_models_process_knows_no_secret_of_the_server(start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    secrets = ("SECRET_KEY", "DATABASE_URL", "PGPASSWORD", "AWS_SECRET_ACCESS_KEY", "DJANGO_SUPERUSER_PASSWORD")
+    secrets = (
+        "SECRET_KEY",
+        "DATABASE_URL",
+        "VIDEOAPI_WEBHOOK_SECRET",
+        "PGPASSWORD",
+        "AWS_SECRET_ACCESS_KEY",
+        "DJANGO_SUPERUSER_PASSWORD",
+    )
     for name in (*secrets, "HF_TOKEN"):
         monkeypatch.setenv(name, "confidential")
     process = start("good")

@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from videoapi.engine.cancel import cancel
 from videoapi.engine.orders import place
 from videoapi.engine.storage import has_preview
-from videoapi.models import APIKey, Generation, Worker
+from videoapi.models import APIKey, Generation, WebhookDelivery, Worker
 
 admin.site.site_header = admin.site.site_title = "videoapi"
 
@@ -59,8 +59,12 @@ class GenerationAdmin(ReadOnlyAdmin):
         return super().get_queryset(request).defer("log")
 
     def get_fieldsets(self, request: HttpRequest, obj: Generation | None = None) -> Any:
-        log = [("Log", {"fields": ("printed",), "classes": ("collapse",)})] if obj is not None and obj.log else []
-        return [*super().get_fieldsets(request, obj), *log]
+        more: list[Any] = []
+        if obj is not None and obj.webhook_url:
+            more.append(("Webhooks", {"fields": ("webhook_url", "webhook_table")}))
+        if obj is not None and obj.log:
+            more.append(("Log", {"fields": ("printed",), "classes": ("collapse",)}))
+        return [*super().get_fieldsets(request, obj), *more]
 
     class Media:
         js = ("videoapi/live.js",)
@@ -160,6 +164,30 @@ class GenerationAdmin(ReadOnlyAdmin):
         cells = format_html_join("", "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>", lines)
         return format_html("<table><tr><th>UTC</th><th>attempt</th><th>status</th><th>phase</th></tr>{}</table>", cells)
 
+    @admin.display(description="messages")
+    def webhook_table(self, row: Generation) -> SafeString:
+        lines = ((_link(each), each.attempts, each.outcome) for each in row.webhooks.order_by("pk"))
+        cells = format_html_join("", "<tr><td>{}</td><td>{}</td><td>{}</td></tr>", lines)
+        return format_html("<table><tr><th>event</th><th>attempts</th><th>outcome</th></tr>{}</table>", cells)
+
+
+@admin.register(WebhookDelivery)
+class WebhookDeliveryAdmin(ReadOnlyAdmin):
+    list_display = ("event", "generation", "receiver", "attempts", "outcome", "created_at")
+    list_filter = ("event", ("delivered_at", admin.EmptyFieldListFilter))
+    fields = (*list_display, "attempted_at", "delivered_at")
+    search_fields = ("generation__id", "receiver")
+    actions = ("send_again",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[WebhookDelivery]:
+        return super().get_queryset(request).select_related("generation").defer("generation__log")
+
+    @admin.action(description="Send the selected webhooks again", permissions=["operate"])
+    def send_again(self, request: HttpRequest, queryset: QuerySet[WebhookDelivery]) -> None:
+        for delivery in queryset:
+            delivery.resend()
+        self.message_user(request, f"{len(queryset)} will be sent now.")
+
 
 @admin.register(Worker)
 class WorkerAdmin(ReadOnlyAdmin):
@@ -188,19 +216,37 @@ class APIKeyAdmin(admin.ModelAdmin[APIKey]):
 
     list_display = ("name", "beginning", "may_generate", "may_read", "may_operate", "expires_at", "revoked")
     readonly_fields = ("beginning", "created_at")
+    actions = ("renew_webhook_secrets",)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
+    @admin.action(description="Make new secrets for the webhooks of the selected API keys", permissions=["change"])
+    def renew_webhook_secrets(self, request: HttpRequest, queryset: QuerySet[APIKey]) -> HttpResponse:
+        rows = list(queryset)
+        for row in rows:
+            row.renew_webhook_secret()
+            row.save(update_fields=["webhook_secret"])
+        return self._show(request, rows, "New secrets for webhooks")
+
     def save_model(self, request: HttpRequest, obj: APIKey, form: Any, change: bool) -> None:
         if not change:
             obj.key = obj.renew()
+            obj.renew_webhook_secret()
         super().save_model(request, obj, form, change)
 
     def response_add(self, request: HttpRequest, obj: APIKey, post_url_continue: str | None = None) -> HttpResponse:
-        """The page that shows the key; a message would keep it in a cookie or in the database."""
-        context = {**self.admin_site.each_context(request), "title": f"The key of {obj.name}", "row": obj}
+        return self._show(request, [obj], f"The key of {obj.name}")
+
+    def _show(self, request: HttpRequest, rows: list[APIKey], title: str) -> HttpResponse:
+        """The page with what has just been made; a message would keep it in a cookie or in the database."""
+        context = {**self.admin_site.each_context(request), "title": title, "rows": rows}
         return TemplateResponse(request, "admin/api_key_made.html", context)
+
+
+def _link(delivery: WebhookDelivery) -> SafeString:
+    address = reverse("admin:videoapi_webhookdelivery_change", args=[delivery.pk])
+    return format_html('<a href="{}">{}</a>', address, delivery.event)
 
 
 def _table(values: dict[str, Any]) -> SafeString:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -56,7 +58,7 @@ def check_catalog(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[chec
 @checks.register("videoapi")
 def check_settings(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks.CheckMessage]:
     """E001: a wrong key in settings.VIDEOAPI. E002: no ffmpeg. E003 and W003: a slot or a preload of a model that is
-    not installed.
+    not installed. E004: a secret for webhooks that is none.
     """
     conf = _read_conf()
     if isinstance(conf, checks.Error):
@@ -66,6 +68,10 @@ def check_settings(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[che
         find_ffmpeg(conf.ffmpeg)
     except EncodingError as error:
         messages.append(checks.Error(error.message, hint="pip install imageio-ffmpeg", id="videoapi.E002"))
+    if conf.webhook_secret and not _is_webhook_secret(conf.webhook_secret):
+        message = "VIDEOAPI_WEBHOOK_SECRET is not 'whsec_' followed by 24 to 64 bytes in base64."
+        hint = 'echo "whsec_$(openssl rand -base64 24)"'
+        messages.append(checks.Error(message, hint=hint, id="videoapi.E004"))
     messages += [
         checks.Error(f"VIDEOAPI_SLOTS: {error.message}", hint="manage.py plugins", id="videoapi.E003")
         for error in _unknown([name for slot in conf.slots for name in slot.split(",") if name.strip() != "*"])
@@ -82,6 +88,14 @@ def _read_conf() -> Conf | checks.Error:
         return get_conf()
     except TypeError as error:
         return checks.Error(f"settings.VIDEOAPI: {error}.", hint="videoapi/conf.py has the keys.", id="videoapi.E001")
+
+
+def _is_webhook_secret(text: str) -> bool:
+    prefix, _, encoded = text.partition("_")
+    try:
+        return prefix == "whsec" and 24 <= len(base64.b64decode(encoded, validate=True)) <= 64
+    except (binascii.Error, ValueError):
+        return False
 
 
 def _unknown(names: Sequence[str]) -> Iterator[InvalidRequest]:

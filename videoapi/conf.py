@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -42,6 +42,16 @@ class Conf:
     """The longest that a download may take."""
     fetch_private: bool = False
     """Fetch input images from private and loopback addresses too."""
+    webhooks: bool = True
+    """Tell clients of their generations at the addresses that they name."""
+    webhook_secret: str = field(default="", repr=False)
+    """Signs the webhooks of requests without an API key: 'whsec_' and 24 to 64 bytes in base64."""
+    webhook_private: bool = False
+    """Call private and loopback addresses too."""
+    webhook_seconds: float = 15.0
+    """The longest that one attempt may take."""
+    webhook_retries: tuple[float, ...] = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
+    """Seconds before each further attempt, as Standard Webhooks recommends: over three days in all."""
     max_body_bytes: int = 32 * 2**20
     body_seconds: float = 30.0
     """How long a client may be silent within a request that it sends; a large body may take longer in all."""

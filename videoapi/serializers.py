@@ -52,6 +52,7 @@ class Order:
     priority: int
     n: int
     """How many videos, each with the next seed."""
+    webhook_url: str
 
 
 class VideoRequestSerializer(serializers.Serializer[Any]):
@@ -92,6 +93,9 @@ class VideoRequestSerializer(serializers.Serializer[Any]):
     )
     cfg_scale = StrictFloatField(required=False, min_value=0, help_text="Guidance scale.")
     step = StrictIntegerField(required=False, min_value=1, help_text="Denoising steps.")
+    webhook_url = StrictCharField(
+        required=False, max_length=2048, help_text="Where its events are sent; by default the key's address."
+    )
     params = ObjectField(required=False, help_text="The model's own options; a wrong one is a 400 that names them.")
     priority = StrictIntegerField(required=False, default=0, min_value=MIN_PRIORITY, help_text="Higher comes first.")
     response_format = serializers.ChoiceField(
@@ -171,6 +175,7 @@ def _resolve(data: dict[str, Any], entry: Entry, conf: Conf) -> Order:
         warnings=(*warnings, *inputs.warnings),
         priority=int(resolution.resolve_number(data, "priority", 0, conf.max_priority)),
         n=data["n"],
+        webhook_url=data.get("webhook_url", ""),
     )
 
 

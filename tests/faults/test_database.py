@@ -16,6 +16,7 @@ from tests.conftest import missing
 from tests.postgres import Postgres, find_binaries
 from tests.server import Answer, Server
 from tests.test_jobs import GOOD, SLOW
+from tests.webhooks.receiver import SECRET, Receiver
 
 
 @pytest.fixture
@@ -46,6 +47,22 @@ def test_many_generations_over_two_slots_are_each_made_once(server: Server) -> N
     videos = [name for name in server.files() if name.endswith(".mp4")]
     assert sorted(videos) == sorted(f"videos/{row['id']}-1.mp4" for row in rows)
     assert server.post(GOOD).status == 200
+
+
+def test_two_web_processes_send_each_webhook_once(postgres: Postgres, tmp_path: Path, faulty_plugins: Path) -> None:
+    settings = {
+        "VIDEOAPI_WEBHOOK_PRIVATE": "1",
+        "VIDEOAPI_WEBHOOK_SECRET": SECRET,
+        "GUNICORN_CMD_ARGS": "--workers 2",
+        "VIDEOAPI_PRELOAD": "faulty-good",
+    }
+    with Receiver() as receiver, Server(tmp_path, faulty_plugins, DATABASE_URL=postgres.url, **settings) as server:
+        for seed in range(20):
+            request = {**GOOD, "seed": seed, "webhook_url": receiver.url}
+            assert server.post(request, Prefer="respond-async").status == 202
+        server.wait_until(lambda: receiver.types.count("video.completed") == 20, "the last events")
+    assert receiver.types.count("video.created") == 20
+    assert len({call.verify()["id"] for call in receiver.calls}) == len(receiver.calls)
 
 
 def test_while_the_database_is_away_nothing_accepted_is_lost(server: Server, postgres: Postgres) -> None:

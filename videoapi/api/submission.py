@@ -38,5 +38,6 @@ def submit_request(
         client=caller.name,
         api_key=caller.key,
         priority=order.priority,
+        webhook_url=order.webhook_url,
         remixed_from=remixed_from,
     )

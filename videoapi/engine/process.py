@@ -40,7 +40,7 @@ WIND_DOWN_SECONDS = 1.5
 OUT_OF_MEMORY = "std::bad_alloc"
 # What the server's own parts need to know and a model's code does not: it may be a library in C with files from
 # elsewhere. A plugin's own, such as HF_TOKEN, stays.
-SECRETS = re.compile(r"SECRET_KEY|DATABASE_URL|PG\w*|AWS_\w+|DJANGO_SUPERUSER_\w+")
+SECRETS = re.compile(r"SECRET_KEY|DATABASE_URL|VIDEOAPI_WEBHOOK_SECRET|PG\w*|AWS_\w+|DJANGO_SUPERUSER_\w+")
 # The name of a generation's preview, beside its output.
 PREVIEW = "preview.jpg"
 

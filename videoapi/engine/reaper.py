@@ -27,12 +27,14 @@ from videoapi.engine.storage import (
 )
 from videoapi.engine.tasks import deliver, queue_name, requeue, run_next
 from videoapi.exceptions import WorkerLost
-from videoapi.models import Generation, State, Worker
+from videoapi.models import Generation, State, WebhookDelivery, Worker
 
 logger = logging.getLogger(__name__)
 
 # Rows of workers that died without a word are kept this long for the admin, entries of the queue for a look at them.
 FORGET_WORKERS, FORGET_DELIVERIES = timedelta(days=1), timedelta(hours=1)
+# So are webhooks that were delivered or given up.
+FORGET_WEBHOOKS = timedelta(days=30)
 
 
 def reap(conf: Conf) -> None:
@@ -56,6 +58,7 @@ def sweep(conf: Conf) -> None:
     delete_orphaned_previews()
     _delete_scratch(conf.scratch_dir)
     Worker.objects.filter(last_seen__lt=now - FORGET_WORKERS).delete()
+    WebhookDelivery.objects.ended_before(now - FORGET_WEBHOOKS).delete()
 
 
 def _find_dead_workers() -> list[str]:

@@ -8,12 +8,13 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from videoapi.conf import get_conf
+from videoapi.conf import Conf, get_conf
 from videoapi.engine.admission import admit
 from videoapi.engine.storage import delete_inputs, store_clip, store_image
 from videoapi.engine.tasks import deliver
+from videoapi.engine.webhooks import choose_url
 from videoapi.exceptions import IdempotencyConflict, Refused
-from videoapi.models import APIKey, Generation
+from videoapi.models import APIKey, Event, Generation, WebhookDelivery
 from videoapi.types import GenerationRequest
 
 
@@ -47,14 +48,17 @@ def submit(
     api_key: APIKey | None = None,
     priority: int = 0,
     remixed_from: Generation | None = None,
+    webhook_url: str = "",
 ) -> Generation:
     """Store the request and queue it, both or neither; or return the one that has its idempotency key already.
 
     `num_frames` is what the client asked for; `request.num_frames` is what the model will make. `clip` is the client's
     file, of which the model's process makes `request.clip`; `inputs` is what is known of each file that it sent, by the
     field. Of `n` videos, each with the next seed, the first is returned. Those of a higher priority come first; among
-    equals, clients take turns. Raises Refused and IdempotencyConflict.
+    equals, clients take turns. Their events are sent to `webhook_url`, else to the key's. Raises Refused,
+    IdempotencyConflict and InvalidRequest.
     """
+    conf = get_conf()
     values: dict[str, Any] = {
         "model": model,
         "client": client,
@@ -76,6 +80,7 @@ def submit(
         "fps": request.fps,
         "warnings": list(warnings),
         "remixed_from": remixed_from,
+        "webhook_url": choose_url(webhook_url, api_key, conf),
     }
     first = Generation(
         **values,
@@ -90,7 +95,7 @@ def submit(
             _store_inputs(generation, request, clip)
         with transaction.atomic():
             for generation in generations:
-                _accept(generation)
+                _accept(generation, conf)
     except BaseException as error:
         for generation in generations:
             delete_inputs(generation)
@@ -112,9 +117,11 @@ def _store_inputs(generation: Generation, request: GenerationRequest, clip: byte
         store_clip(generation.clip, clip)
 
 
-def _accept(generation: Generation) -> None:
+def _accept(generation: Generation, conf: Conf) -> None:
     generation.events = generation.log_event(generation.state, "")
-    admit(generation, get_conf())
+    admit(generation, conf)
     generation.turn = Generation.objects.next_turn(generation.model, generation.client, generation.priority)
     generation.save(force_insert=True)
+    if generation.webhook_url:
+        WebhookDelivery.objects.add(generation, Event.CREATED)
     deliver(generation.model)

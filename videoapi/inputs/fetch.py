@@ -17,6 +17,8 @@ MAX_REDIRECTS = 3
 REDIRECTS = (301, 302, 303, 307, 308)
 MAX_URL_LENGTH = 2048
 CHUNK = 64 * 1024
+# What a connection that comes to nothing ends with.
+FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
 # Images and clips are compressed already; another encoding could only be a bomb.
 HEADERS = {"Accept": "image/*, video/*", "Accept-Encoding": "identity"}
 
@@ -32,17 +34,18 @@ def fetch(url: str, max_bytes: int, *, allow_private: bool, seconds: float) -> b
     seconds in all, whatever it is at; proxies, passwords and certificates of the environment are not used.
     `allow_private` lifts the address check, for tests and for sources on the operator's own network. Raises FetchError.
     """
-    with Deadline(seconds) as deadline, _open_session(deadline, allow_private=allow_private) as session:
+    with Deadline(seconds) as deadline, open_session(deadline, allow_private=allow_private) as session:
         try:
             return _follow(session, url, max_bytes, deadline)
         except InvalidIPAddress as error:
             raise FetchError("is on an address that this server does not fetch from") from error
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+        except FAILURES as error:
             why = f"took longer than {seconds:g} seconds" if deadline.is_over else "could not be fetched"
             raise FetchError(why) from error
 
 
-def _open_session(deadline: Deadline, *, allow_private: bool) -> requests.Session:
+def open_session(deadline: Deadline, *, allow_private: bool) -> requests.Session:
+    """Connects to nothing but public addresses, if not told otherwise, and to none after the deadline."""
     config = Config(
         ip_filter_enable=not allow_private,
         ip_filter_allow_loopback_ips=False,
@@ -61,7 +64,7 @@ def _open_session(deadline: Deadline, *, allow_private: bool) -> requests.Sessio
 
 def _follow(session: requests.Session, url: str, max_bytes: int, deadline: Deadline) -> bytes:
     for _ in range(1 + MAX_REDIRECTS):
-        _check(url)
+        check_url(url)
         with session.get(url, stream=True, headers=HEADERS) as response:
             if response.status_code not in REDIRECTS:
                 return _read(response, max_bytes, deadline)
@@ -74,7 +77,8 @@ def _follow(session: requests.Session, url: str, max_bytes: int, deadline: Deadl
     raise FetchError(f"redirects more than {MAX_REDIRECTS} times")
 
 
-def _check(url: str) -> None:
+def check_url(url: str) -> None:
+    """Raises FetchError for what is not a plain http or https address."""
     if len(url) > MAX_URL_LENGTH:
         raise FetchError(f"is longer than {MAX_URL_LENGTH} characters")
     if any(ord(character) <= 32 or character in "\\\x7f" for character in url):

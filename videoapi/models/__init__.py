@@ -4,6 +4,18 @@ from videoapi.models.api_key import APIKey, issue_key
 from videoapi.models.generation import Generation
 from videoapi.models.queryset import State
 from videoapi.models.text import storable
+from videoapi.models.webhook import Event, WebhookDelivery
 from videoapi.models.worker import EVERY_MODEL, Worker, slot_name
 
-__all__ = ["EVERY_MODEL", "APIKey", "Generation", "State", "Worker", "issue_key", "slot_name", "storable"]
+__all__ = [
+    "EVERY_MODEL",
+    "APIKey",
+    "Event",
+    "Generation",
+    "State",
+    "WebhookDelivery",
+    "Worker",
+    "issue_key",
+    "slot_name",
+    "storable",
+]

@@ -1,17 +1,23 @@
-"""The keys of clients. Of each only a hash is kept."""
+"""The keys of clients. Of each only a hash is kept; the secret of its webhooks is kept itself, for we sign with it."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import secrets
 from typing import Any, ClassVar, Self
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from videoapi.inputs import FetchError, check_url
+
 # Enough to tell keys apart in a list, and nothing to try the rest by.
 SHOWN = 8
+# Standard Webhooks asks for 24 to 64 bytes; these are written in base64 without padding.
+SECRET_BYTES = 24
 
 
 class APIKeyQuerySet(models.QuerySet["APIKey"]):
@@ -48,6 +54,13 @@ class APIKey(models.Model):
         default=0,
         help_text="Width x height x frames in 24 hours; 512x512 with 16 frames are 4194304. 0: no limit.",
     )
+    webhook_url = models.CharField(
+        "webhook URL",
+        max_length=2048,
+        blank=True,
+        help_text="Where the events of its generations are sent, unless a request names another address.",
+    )
+    webhook_secret = models.CharField(max_length=100, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked = models.BooleanField(default=False)
@@ -64,11 +77,24 @@ class APIKey(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def clean(self) -> None:
+        """What the address leads to is found out at each delivery."""
+        if self.webhook_url:
+            try:
+                check_url(self.webhook_url)
+            except FetchError as error:
+                raise ValidationError({"webhook_url": f"It {error}."}) from error
+
     def renew(self) -> str:
         """Give the row a new key, which is returned and never seen again. It is not saved yet."""
         key = f"va-{secrets.token_urlsafe(32)}"
         self.beginning, self.digest = key[:SHOWN], _digest(key)
         return key
+
+    def renew_webhook_secret(self) -> str:
+        """Give the row a new secret to sign webhooks with, in place of the one before. It is not saved yet."""
+        self.webhook_secret = f"whsec_{base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()}"
+        return self.webhook_secret
 
 
 def issue_key(name: str, **values: Any) -> tuple[APIKey, str]:

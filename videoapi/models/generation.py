@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import nullcontext
 from typing import Any, ClassVar
 
-from django.db import models
+from django.db import models, transaction
 from django.utils import timezone
 
 from videoapi.exceptions import Cancelled, InvalidRequest, VideoAPIError
 from videoapi.models.api_key import APIKey
 from videoapi.models.queryset import UNFINISHED, GenerationQuerySet, State
 from videoapi.models.text import storable
+from videoapi.models.webhook import WebhookDelivery
 
 DETAIL_LENGTH = 200
 BY_CLIENT = "Cancelled by the client."
@@ -56,6 +58,7 @@ class Generation(models.Model):
     start_image = models.FileField(blank=True)
     end_image = models.FileField(blank=True)
     clip = models.FileField(blank=True)
+    webhook_url = models.CharField(max_length=2048, blank=True, help_text="Where its events are sent.")
 
     state = models.CharField(max_length=12, choices=State, default=State.QUEUED)
     phase = models.CharField(max_length=20, blank=True)
@@ -237,8 +240,12 @@ class Generation(models.Model):
     def _change(self, rows: models.QuerySet[Generation], **values: Any) -> bool:
         if "state" in values or "phase" in values:
             values["events"] = self.log_event(values.get("state", self.state), values.get("phase", self.phase))
-        if not rows.update(**values):
-            return False
+        # What is told of a change is in the database if and only if the change is.
+        with transaction.atomic() if self.webhook_url else nullcontext():
+            if not rows.update(**values):
+                return False
+            if self.webhook_url:
+                WebhookDelivery.objects.tell(self, values)
         for name, value in values.items():
             setattr(self, name, value)
         return True

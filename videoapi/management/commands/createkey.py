@@ -26,6 +26,10 @@ class Command(BaseCommand):
         parser.add_argument("--days", type=float, metavar="N", help="it expires after so many days")
         parser.add_argument("--per-minute", type=int, default=0, metavar="N", help="videos a minute")
         parser.add_argument("--max-queued", type=int, default=0, metavar="N", help="generations that may wait")
+        parser.add_argument("--webhook-url", default="", metavar="URL", help="where the events of its videos are sent")
+        parser.add_argument(
+            "--webhook-secret", action="store_true", help="print the secret of its webhooks below it, as with a URL"
+        )
         parser.add_argument("--pixel-frames-per-day", type=int, default=0, metavar="N", help="width x height x frames")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -34,8 +38,9 @@ class Command(BaseCommand):
         if days is not None and not 0 < days < MAX_DAYS:
             raise CommandError(f"--days must be more than 0 and less than {MAX_DAYS}.")
         try:
-            _, key = issue_key(
+            row, key = issue_key(
                 name,
+                webhook_url=options["webhook_url"],
                 may_generate=not options["no_generate"],
                 may_read=not options["no_read"],
                 may_operate=options["operate"],
@@ -49,3 +54,6 @@ class Command(BaseCommand):
                 " ".join(f"{field}: {' '.join(m)}" for field, m in error.message_dict.items())
             ) from error
         self.stdout.write(key)
+        if options["webhook_url"] or options["webhook_secret"]:
+            self.stdout.write(row.renew_webhook_secret())
+            row.save(update_fields=["webhook_secret"])
