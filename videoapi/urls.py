@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import path
 
-from videoapi.api import errors, events, files, health, jobs, models, video
+from videoapi.api import errors, events, files, health, jobs, metrics, models, video
 
 handler400 = errors.bad_request
 handler403 = errors.permission_denied
@@ -22,5 +22,6 @@ urlpatterns = [
     path("models/<path:name>/unload", models.ModelOrderView.as_view(action="unload"), name="unload"),
     path("healthz", health.HealthView.as_view(), name="healthz"),
     path("readyz", health.ReadyView.as_view(), name="readyz"),
+    path("metrics", metrics.MetricsView.as_view(), name="metrics"),
     path("admin/", admin.site.urls),
 ]

@@ -3,7 +3,8 @@
 from videoapi.models.api_key import APIKey, issue_key
 from videoapi.models.generation import Generation
 from videoapi.models.queryset import State
+from videoapi.models.tally import Tally
 from videoapi.models.text import storable
 from videoapi.models.worker import EVERY_MODEL, Worker, slot_name
 
-__all__ = ["EVERY_MODEL", "APIKey", "Generation", "State", "Worker", "issue_key", "slot_name", "storable"]
+__all__ = ["EVERY_MODEL", "APIKey", "Generation", "State", "Tally", "Worker", "issue_key", "slot_name", "storable"]
