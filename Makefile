@@ -35,6 +35,7 @@ bench: $(VENV)/test
 	$(BIN)/python -m tests.benchmarks.stablediffusion
 	$(BIN)/python -m tests.benchmarks.diffusers
 	$(BIN)/python -m tests.benchmarks.bad_inputs
+	$(BIN)/python -m tests.benchmarks.metrics
 
 soak: $(VENV)/test
 	$(BIN)/python -m tests.soak --seconds $(or $(SECONDS),300)

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import path
 
-from videoapi.api import docs, errors, events, files, health, jobs, models, video
+from videoapi.api import docs, errors, events, files, health, jobs, metrics, models, video
 from videoapi.api.openai import videos
 
 handler400 = errors.bad_request
@@ -36,5 +36,6 @@ urlpatterns = [
     path("readyz", health.ReadyView.as_view(), name="readyz"),
     path("schema", docs.SchemaView.as_view(), name="schema"),
     path("docs", docs.DocsView.as_view(), name="docs"),
+    path("metrics", metrics.MetricsView.as_view(), name="metrics"),
     path("admin/", admin.site.urls),
 ]

@@ -16,6 +16,7 @@ from tests.conftest import missing
 from tests.postgres import Postgres, find_binaries
 from tests.server import Answer, Server
 from tests.test_jobs import GOOD, SLOW
+from tests.test_metrics import ended, scrape
 from tests.webhooks.receiver import SECRET, Receiver
 
 
@@ -47,6 +48,8 @@ def test_many_generations_over_two_slots_are_each_made_once(server: Server) -> N
     videos = [name for name in server.files() if name.endswith(".mp4")]
     assert sorted(videos) == sorted(f"videos/{row['id']}-1.mp4" for row in rows)
     assert server.post(GOOD).status == 200
+    # Two slots ended them at once, and each is counted.
+    assert ended(scrape(server), "faulty-good") == {"completed": 13, "failed": 0, "cancelled": 0}
 
 
 def test_two_web_processes_send_each_webhook_once(postgres: Postgres, tmp_path: Path, faulty_plugins: Path) -> None:
@@ -75,11 +78,11 @@ def test_while_the_database_is_away_nothing_accepted_is_lost(server: Server, pos
     paths = [server.post({**SLOW, "step": 2}, Prefer="respond-async").headers["Location"] for _ in range(4)]
     before = server.processes()
     postgres.stop()
-    gone: list[Answer] = [server.get("/healthz"), server.get("/readyz"), server.post(GOOD)]
+    gone: list[Answer] = [server.get("/healthz"), server.get("/readyz"), server.post(GOOD), server.get("/metrics")]
     time.sleep(10)
     postgres.start()
-    assert [answer.status for answer in gone] == [200, 503, 503]
-    assert gone[2].error["code"] == "database_unavailable"
+    assert [answer.status for answer in gone] == [200, 503, 503, 503]
+    assert [answer.error["code"] for answer in gone[2:]] == ["database_unavailable"] * 2
     rows = [server.wait_for(path, "completed", "failed") for path in paths]
     client.join(60)
     assert {row["status"] for row in rows} == {"completed"}

@@ -3,6 +3,7 @@
 from videoapi.models.api_key import APIKey, issue_key
 from videoapi.models.generation import Generation
 from videoapi.models.queryset import State
+from videoapi.models.tally import Tally
 from videoapi.models.text import storable
 from videoapi.models.webhook import Event, WebhookDelivery
 from videoapi.models.worker import EVERY_MODEL, Worker, slot_name
@@ -13,6 +14,7 @@ __all__ = [
     "Event",
     "Generation",
     "State",
+    "Tally",
     "WebhookDelivery",
     "Worker",
     "issue_key",

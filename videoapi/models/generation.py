@@ -12,6 +12,7 @@ from django.utils import timezone
 from videoapi.exceptions import Cancelled, InvalidRequest, VideoAPIError
 from videoapi.models.api_key import APIKey
 from videoapi.models.queryset import UNFINISHED, GenerationQuerySet, State
+from videoapi.models.tally import Tally
 from videoapi.models.text import storable
 from videoapi.models.webhook import WebhookDelivery
 
@@ -160,7 +161,7 @@ class Generation(models.Model):
         self, *, video: str, thumbnail: str, timings: dict[str, float], file_size: int = 0, log: str = ""
     ) -> bool:
         """Also True when it has been completed with that video before: an answer of the database can get lost."""
-        completed = self._change(
+        completed = self._end(
             self._mine(),
             state=State.COMPLETED,
             phase="",
@@ -177,7 +178,7 @@ class Generation(models.Model):
 
     def fail(self, error: VideoAPIError, log: str = "") -> bool:
         """End with an error; one that is Cancelled ends it as cancelled."""
-        return self._change(self._mine(), log=storable(log, LOG_LENGTH), **_ending(error))
+        return self._end(self._mine(), log=storable(log, LOG_LENGTH), **_ending(error))
 
     def expire(self) -> bool:
         """A completed one is no longer served. Its files are still named: `forget_results` says that they are gone."""
@@ -206,7 +207,7 @@ class Generation(models.Model):
             attempt=self.attempt if count_attempt else self.attempt - 1,
         )
         if not requeued:
-            self._change(self._mine().filter(cancel_requested=True), **_ending(Cancelled(BY_CLIENT)))
+            self._end(self._mine().filter(cancel_requested=True), **_ending(Cancelled(BY_CLIENT)))
         return requeued
 
     def forget_inputs(self) -> None:
@@ -219,7 +220,7 @@ class Generation(models.Model):
         row = type(self).objects.filter(pk=self.pk)
         # Twice, for it may go back to the queue between the two.
         for _ in range(2):
-            if self._change(row.filter(state=State.QUEUED), cancel_requested=True, **_ending(Cancelled(BY_CLIENT))):
+            if self._end(row.filter(state=State.QUEUED), cancel_requested=True, **_ending(Cancelled(BY_CLIENT))):
                 return
             if self._change(row.filter(state=State.IN_PROGRESS), cancel_requested=True):
                 return
@@ -236,6 +237,14 @@ class Generation(models.Model):
             return events
         event = {"status": state, "phase": phase or None, "attempt": self.attempt, "at": timezone.now().isoformat()}
         return [*events, event]
+
+    def _end(self, rows: models.QuerySet[Generation], **values: Any) -> bool:
+        """A change to the end, and counted with it: both or neither."""
+        with transaction.atomic():
+            ended = self._change(rows, **values)
+            if ended:
+                Tally.objects.record(self)
+        return ended
 
     def _change(self, rows: models.QuerySet[Generation], **values: Any) -> bool:
         if "state" in values or "phase" in values:

@@ -1,0 +1,5 @@
+import sys
+
+from videoapi.cli.main import main
+
+sys.exit(main())
