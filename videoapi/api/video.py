@@ -10,7 +10,7 @@ from rest_framework.views import APIView
 from videoapi.api.access import MayGenerate, MayRead, find_caller
 from videoapi.api.bodies import failure, failure_status, job_body, job_url, video_body, video_url
 from videoapi.api.errors import Expired, error_body
-from videoapi.api.headers import has_hung_up, prefers_async, read_idempotency
+from videoapi.api.headers import has_hung_up, prefers_async, read_fields, read_idempotency
 from videoapi.api.listing import list_generations
 from videoapi.api.uploads import require_length
 from videoapi.conf import Conf, get_conf
@@ -37,7 +37,7 @@ class VideoView(APIView):
     def post(self, request: Request) -> Response:
         conf = get_conf()
         require_length(request)
-        serializer = VideoRequestSerializer(data=request.data)
+        serializer = VideoRequestSerializer(data=read_fields(request))
         serializer.is_valid(raise_exception=True)
         if prefers_async(request):
             return _accepted(_submit(request, serializer), preferred=True)
