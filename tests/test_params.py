@@ -19,6 +19,7 @@ SPEC = ModelSpec(
         "flow_shift": {"type": "number", "exclusiveMinimum": 0, "default": 3.0},
         "sampler": {"enum": ["euler", "heun"]},
         "tiling": {"type": "boolean"},
+        "passes": {"enum": [1, 2, "auto"]},
         "layers": {"type": "array", "items": {"type": "integer"}, "maxItems": 3},
         "word": {"type": "string", "maxLength": 5},
         "weights": {
@@ -39,6 +40,8 @@ SPEC = ModelSpec(
         ({"sampler": "heun"}, {"flow_shift": 3.0, "sampler": "heun"}),
         ({"layers": [1.0, 2]}, {"flow_shift": 3.0, "layers": [1, 2]}),
         ({"word": "12"}, {"flow_shift": 3.0, "word": "12"}),
+        ({"passes": "2"}, {"flow_shift": 3.0, "passes": 2}),
+        ({"passes": "auto"}, {"flow_shift": 3.0, "passes": "auto"}),
         ({"weights": {"style": 2}}, {"flow_shift": 3.0, "weights": {"style": 2}}),
         ({"weights": '{"style": 0.5}'}, {"flow_shift": 3.0, "weights": {"style": 0.5}}),
         (
@@ -64,6 +67,8 @@ def test_params_are_checked_and_get_their_defaults(given: dict[str, Any], resolv
         ({"flow_shift": True}, "params.flow_shift", "True is not of type 'number'."),
         ({"sampler": "magic"}, "params.sampler", "'magic' is not one of ['euler', 'heun']."),
         ({"tiling": 1}, "params.tiling", "1 is not of type 'boolean'."),
+        ({"tiling": '"true"'}, "params.tiling", "'\"true\"' is not of type 'boolean'."),
+        ({"sampler": '"heun"'}, "params.sampler", "'\"heun\"' is not one of ['euler', 'heun']."),
         ({"layers": [1, "2"]}, "params.layers", "'2' is not of type 'integer'."),
         ({"layers": [1, 2, 3, 4]}, "params.layers", "[1, 2, 3, 4] is too long."),
         ({"weights": {"style": 5}}, "params.weights.style", "5 is greater than the maximum of 4."),

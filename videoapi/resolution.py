@@ -22,9 +22,9 @@ SIZE = re.compile(r"([1-9]\d{0,5})x([1-9]\d{0,5})", re.ASCII)
 
 
 def check_supported(data: Data, spec: ModelSpec) -> None:
-    """Refuse a field that the model has no use for."""
+    """Refuse a field that the model has no use for; an empty text asks for nothing."""
     for field in sorted(spec.unsupported):
-        if field in data:
+        if data.get(field, "") != "":
             raise InvalidRequest(field, f"Model '{spec.name}' does not take '{field}'.")
 
 
@@ -163,7 +163,7 @@ def _check_param(name: str, value: Any, schema: Mapping[str, Any]) -> Any:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
-    if isinstance(value, str) and schema.get("type") not in (None, "string"):
+    if isinstance(value, str) and not _may_be_text(value, schema):
         value = _read_text(value)
     value = _with_integers(value, schema)
     error = best_match(Draft202012Validator(schema).iter_errors(value))
@@ -173,6 +173,12 @@ def _check_param(name: str, value: Any, schema: Mapping[str, Any]) -> Any:
     return value
 
 
+def _may_be_text(text: str, schema: Mapping[str, Any]) -> bool:
+    if "enum" in schema:
+        return text in schema["enum"]
+    return schema.get("type") in (None, "string")
+
+
 def _read_text(text: str) -> Any:
     """What a text holds that is no text itself: LocalAI's params are texts, and so are those of a form."""
     try:
@@ -180,7 +186,7 @@ def _read_text(text: str) -> Any:
         json.dumps(value, allow_nan=False)
     except (ValueError, RecursionError):
         return text
-    return value
+    return text if isinstance(value, str) else value
 
 
 def _with_integers(value: Any, schema: Mapping[str, Any]) -> Any:

@@ -33,6 +33,11 @@ from videoapi.types import GenerationRequest, ModelSpec
 MIN_PRIORITY = -100
 MAX_VIDEOS = 4
 RESPONSE_FORMATS = ("url", "b64_json")
+# What LocalAI's clients in Go send for a field that they leave out, where it can be no value of the field.
+ZEROS: Mapping[str, object] = {
+    **dict.fromkeys(("start_image", "end_image", "response_format"), ""),
+    **dict.fromkeys(("width", "height", "num_frames", "fps", "step"), 0),
+}
 NEITHER = "Neither a whole PNG, JPEG or WEBP image nor an mp4, mov, webm or mkv clip."
 
 
@@ -111,8 +116,10 @@ class VideoRequestSerializer(serializers.Serializer[Any]):
                 if key not in self.fields:
                     message = f"Unknown field.{suggest(str(key), self.fields)}"
                     raise serializers.ValidationError({str(key): message}, code="unknown_field")
+            # False is no 0.
+            self.zeros = [key for key, zero in ZEROS.items() if data.get(key) == zero and type(data[key]) is type(zero)]
             # LocalAI's clients send null for a field that they leave out.
-            data = {key: value for key, value in data.items() if value is not None}
+            data = {key: value for key, value in data.items() if value is not None and key not in self.zeros}
         return super().to_internal_value(data)
 
     @property
@@ -127,7 +134,11 @@ class VideoRequestSerializer(serializers.Serializer[Any]):
         """
         data: dict[str, Any] = self.validated_data
         entry = get_catalog().find(data["model"])
-        return _resolve(data, entry, get_conf())
+        order = _resolve(data, entry, get_conf())
+        if self.zeros:
+            warning = f"Zero or empty, and so taken as left out: {', '.join(self.zeros)}."
+            order = replace(order, warnings=(warning, *order.warnings))
+        return order
 
 
 def _resolve(data: dict[str, Any], entry: Entry, conf: Conf) -> Order:

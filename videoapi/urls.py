@@ -1,10 +1,13 @@
 """The routes. LocalAI's are at the root, OpenAI's under /v1."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import path, re_path
 
 from videoapi.api import docs, errors, events, files, health, jobs, metrics, models, video
 from videoapi.api.openai import videos
+
+# With slashes, as on a hub, but for one at its end.
+NAME = "(?P<name>.*[^/])"
 
 handler400 = errors.bad_request
 handler403 = errors.permission_denied
@@ -26,11 +29,11 @@ urlpatterns = [
     path("v1/videos/<uuid:pk>/remix", videos.RemixView.as_view(), name="openai-remix"),
     path("v1/models", models.ModelListView.as_view(), name="models"),
     path("v1/models/capabilities", models.CapabilityView.as_view()),
-    path("v1/models/<path:name>", models.ModelView.as_view(), name="model"),
+    re_path(rf"^v1/models/{NAME}$", models.ModelView.as_view(), name="model"),
     path("models/<path:name>/load", models.LoadView.as_view(), name="load"),
     path("models/<path:name>/unload", models.UnloadView.as_view(), name="unload"),
     path("models", models.ModelListView.as_view()),
-    path("models/<path:name>", models.ModelView.as_view()),
+    re_path(rf"^models/{NAME}$", models.ModelView.as_view()),
     path("api/models/capabilities", models.CapabilityView.as_view(capability="FLAG_VIDEO")),
     path("healthz", health.HealthView.as_view(), name="healthz"),
     path("readyz", health.ReadyView.as_view(), name="readyz"),

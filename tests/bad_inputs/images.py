@@ -104,7 +104,7 @@ def _mix(name: str, param: str, words: str, **fields: Any) -> Case:
 CASES = [
     *(refuse("start_image", base64_of(data), words, name=name) for name, data, words in FILES),
     *(refuse("input_reference", data_uri(data), words, name=f"{name}, data URI") for name, data, words in FILES[:9]),
-    refuse("start_image", "", "may not be blank"),
+    refuse("start_image", " ", "Must not be blank."),
     refuse("start_image", "=", NO_TEXT),
     refuse("start_image", "A", NO_TEXT),
     refuse("start_image", "QUI", NO_TEXT),

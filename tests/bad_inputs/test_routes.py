@@ -18,7 +18,8 @@ ROUTES: list[tuple[str, str, int, str]] = [
     *(
         ("GET", path, 404, "not_found")
         for path in (
-            "/nothing", "/video/", f"/video/{NONE}", "/video/1", "/video/None", "/video/..", "/video/%00", "/video/%ff",
+            "/nothing", "/video//", f"/video/{NONE}", "/video/1", "/video/None", "/video/..", "/video/%00",
+            "/video/%ff",
             f"/video/{NONE}/", f"/video/{NONE}x", f"/video/{NONE}/events", f"/video/{NONE}/preview",
             "/videos/../../etc/passwd",
             f"/generated-videos/{NONE}.mp4", f"/generated-videos/{NONE}", f"/generated-videos/{NONE}.jpg",
@@ -28,7 +29,9 @@ ROUTES: list[tuple[str, str, int, str]] = [
             "/generated-videos//etc/passwd", "/generated-videos/%ff.mp4", f"/thumbnails/{NONE}.jpg",
             "/thumbnails/..%2fx.jpg",
             "/media/videos/x.mp4", "/static/../settings/base.py", "/static/%2e%2e/settings/base.py", "/db.sqlite3",
-            "/.env",
+            "/.env", "/v1/models/no-such", "/models/no-such", "/v1/models/../../etc/passwd", "/models/%00",
+            "/models/%ff",
+            "/v1/models/%0a", "/v1/models//", "/models/watchful//",
         )
     ),
     *(("GET", f"/video?{query}", 400, "invalid_value") for query in (
@@ -40,6 +43,7 @@ ROUTES: list[tuple[str, str, int, str]] = [
     *(("GET", path, 401, "not_authenticated") for path in ("/models/watchful/load", "/models/../load")),
     *((method, "/video", 405, "method_not_allowed") for method in ("PUT", "PATCH", "DELETE", "TRACE")),
     *((method, "/v1/models", 405, "method_not_allowed") for method in ("POST", "PUT", "DELETE")),
+    *((method, "/v1/models/watchful", 405, "method_not_allowed") for method in ("POST", "PUT", "DELETE")),
     ("POST", f"/video/{NONE}", 405, "method_not_allowed"),
     ("DELETE", f"/video/{NONE}", 404, "not_found"),
     ("DELETE", f"/generated-videos/{NONE}.mp4", 405, "method_not_allowed"),

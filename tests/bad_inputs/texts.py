@@ -52,7 +52,7 @@ CASES = [
     refuse("model", 7, "Must be a string."),
     refuse("model", ["watchful"], "Must be a string."),
     refuse("response_format", "xml", "Must be one of: url, b64_json."),
-    refuse("response_format", "", "Must be one of"),
+    refuse("response_format", " ", "Must be one of"),
     refuse("response_format", "URL", "Must be one of"),
     refuse("response_format", True, "Must be one of"),
     refuse("response_format", ["url"], "Must be one of"),

@@ -1,4 +1,4 @@
-"""What a request says in its headers, and whether its client is still there."""
+"""What a request says in its headers and its address, and whether its client is still there."""
 
 from __future__ import annotations
 
@@ -25,6 +25,19 @@ def prefers_async(request: Request) -> bool:
     return any(preference.partition(";")[0].strip().lower() == "respond-async" for preference in preferences)
 
 
+def read_fields(request: Request) -> Any:
+    """The request's body, with the model that its address names where the body names none, as LocalAI has it.
+
+    Raises InvalidRequest when both name one, and not the same.
+    """
+    body, model = request.data, request.query_params.get("model")
+    if model is None or not isinstance(body, dict):
+        return body
+    if body.get("model") in (None, "", model):
+        return {**body, "model": model}
+    raise InvalidRequest("model", f"The address names another model: '{model}'.")
+
+
 def read_idempotency(request: Request, caller: Caller) -> Idempotency | None:
     """`Idempotency-Key`, as the caller's own, with a digest of the address and the body as it was understood.
 
@@ -38,7 +51,7 @@ def read_idempotency(request: Request, caller: Caller) -> Idempotency | None:
     if caller.key is not None:
         # A line's end is not printable, so that nobody else's key can look like this one.
         key = f"{caller.key.pk}\n{key}"
-    body = json.dumps([request.path, request.data], sort_keys=True)
+    body = json.dumps([request.path, read_fields(request)], sort_keys=True)
     return Idempotency(key=key, digest=hashlib.blake2b(body.encode(), digest_size=32).hexdigest())
 
 

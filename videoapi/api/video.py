@@ -21,7 +21,7 @@ from videoapi.api.bodies import (
     video_url,
 )
 from videoapi.api.errors import Expired, error_body
-from videoapi.api.headers import has_hung_up, prefers_async
+from videoapi.api.headers import has_hung_up, prefers_async, read_fields
 from videoapi.api.listing import list_generations
 from videoapi.api.schema import operations
 from videoapi.api.submission import submit_request
@@ -50,7 +50,7 @@ class VideoView(APIView):
     def post(self, request: Request) -> Response:
         conf = get_conf()
         require_length(request)
-        serializer = VideoRequestSerializer(data=request.data)
+        serializer = VideoRequestSerializer(data=read_fields(request))
         serializer.is_valid(raise_exception=True)
         if prefers_async(request):
             return _accepted(submit_request(request, serializer), preferred=True)

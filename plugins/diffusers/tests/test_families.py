@@ -47,5 +47,23 @@ def test_a_family_makes_what_its_spec_says(name: str, folders: Any, make_request
         pipeline.generate(requests[-1], progress(cancel_at=1))
 
 
+@pytest.mark.parametrize(
+    "name", ["anyflow", "cogvideox", "cogvideox_image", "kandinsky5", "kandinsky5_image", "stable_video", "wan_text"]
+)
+def test_a_length_after_another_one_has_a_preview(name: str, folders: Any, make_request: Any, progress: Any) -> None:
+    """Latents have their channels in one place or another, and the map to a picture is one for all lengths."""
+    tiny = TINY[name]
+    spec = make_spec(folders(name))
+    pipeline = load(**spec.settings)
+    mode = "text" if "text" in spec.modes else "first_frame"
+    for more in (0, 1, 2):
+        asked = {**tiny.ask(mode, spec), "num_frames": tiny.num_frames + more * spec.frame_grid.step}
+        seen = progress()
+        clip = pipeline.generate(make_request(**asked, num_inference_steps=3), seen)
+        assert len(list(clip.frames)) == asked["num_frames"]
+        shapes = {picture.shape for picture in seen.previews}
+        assert shapes == ({(tiny.height // 8, tiny.width // 8, 3)} if more else set())
+
+
 def test_the_readme_has_a_row_for_every_family_and_no_other() -> None:
     assert [row.split(" | ")[0].strip("| ") for row in read_rows()] == [tiny.title for tiny in TINY.values()]

@@ -30,7 +30,7 @@ def find_native_sizes(configs: Configs) -> Sizes:
 
 
 def family(**facts: Any) -> Family:
-    return Family(defaults=DEFAULTS, scales=SCALES, find_native_sizes=find_native_sizes, **facts)
+    return Family(defaults=DEFAULTS, scales=SCALES, find_native_sizes=find_native_sizes, latents="btchw", **facts)
 
 
 FAMILIES = {

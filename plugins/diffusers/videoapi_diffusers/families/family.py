@@ -41,6 +41,8 @@ class Family:
     """What the weights were trained on, the best first, where it is more than the size in `defaults`."""
     scales: tuple[int, int] = (8, 1)
     """Pixels and frames of one latent until the autoencoder's configuration is here."""
+    latents: Literal["bcthw", "btchw", "bthwc"] = "bcthw"
+    """The axes of latents that are not packed: batch, channels, time, height and width."""
     frame_grid: FrameGrid | None = None
     """Where it is not that of the autoencoder."""
     min_frames: int = 1

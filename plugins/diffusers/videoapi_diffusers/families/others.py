@@ -97,9 +97,9 @@ FAMILIES = {
         min_clip=33,
         count_sections=count_helios_sections,
     ),
-    "Kandinsky5T2VPipeline": Family(defaults={"fps": 24}, scales=(8, 4)),
+    "Kandinsky5T2VPipeline": Family(defaults={"fps": 24}, scales=(8, 4), latents="bthwc"),
     # It evens out the first four latents by those that follow.
-    "Kandinsky5I2VPipeline": Family(defaults={"fps": 24}, scales=(8, 4), min_frames=17),
+    "Kandinsky5I2VPipeline": Family(defaults={"fps": 24}, scales=(8, 4), min_frames=17, latents="bthwc"),
     "Kandinsky6TI2VAPipeline": Family(scales=(16, 4)),
     "Kandinsky6SRPipeline": Family(refusal="enlarges a video"),
     "LattePipeline": Family(

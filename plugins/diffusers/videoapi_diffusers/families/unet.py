@@ -41,6 +41,7 @@ FAMILIES = {
     "StableVideoDiffusionPipeline": Family(
         defaults={"num_frames": 14},
         find_native_sizes=lambda configs: ((1024, 576),),
+        latents="btchw",
         # Its guidance grows from frame to frame, and with one it turns itself off halfway and fails.
         min_frames=2,
     ),

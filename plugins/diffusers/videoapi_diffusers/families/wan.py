@@ -114,6 +114,7 @@ FAMILIES = {
         make_inputs=make_beginning,
         clip="beginning",
         find_modes=find_prefix_modes("AnyFlowPipeline"),
+        latents="btchw",
     ),
     "AnyFlowFARPipeline": Family(
         defaults=DEFAULTS,
@@ -121,6 +122,7 @@ FAMILIES = {
         make_inputs=make_beginning,
         clip="beginning",
         find_modes=find_prefix_modes("AnyFlowFARPipeline"),
+        latents="btchw",
     ),
     "ChronoEditPipeline": Family(refusal="edits an image and makes no video that is meant to be watched"),
 }

@@ -16,7 +16,7 @@ from videoapi_diffusers.running.choices import NAMES, Choices
 from videoapi_diffusers.running.decoding import decoding_for, tidied_up
 from videoapi_diffusers.running.frames import read_frames, to_arrays
 from videoapi_diffusers.running.memory import LOWER, each_watched, memory_watched
-from videoapi_diffusers.running.preview import LatentPreview, predicted_latents
+from videoapi_diffusers.running.preview import LatentPreview, in_order, predicted_latents
 from videoapi_diffusers.running.siblings import Siblings
 from videoapi_diffusers.running.tokens import warn_of_cut_prompts
 from videoapi_diffusers.running.watch import Watch, find_denoiser
@@ -69,12 +69,14 @@ class DiffusersPipeline:
         arguments: dict[str, Any],
         progress: Progress,
     ) -> tuple[Any, Iterable[torch.Tensor]]:
-        sections = find_family(signature.name).count_sections(request.num_frames, arguments)
-        watch = Watch(pipeline, progress, sections)
+        family = find_family(signature.name)
+        watch = Watch(pipeline, progress, family.count_sections(request.num_frames, arguments))
 
         def offer_preview(latents: torch.Tensor) -> None:
             if self._preview.is_ready:
-                progress.preview(lambda: self._preview.make(predicted_latents(pipeline, latents)))
+                progress.preview(
+                    lambda: self._preview.make(in_order(predicted_latents(pipeline, latents), family.latents))
+                )
 
         watch.on_step = offer_preview
         if "guider" in signature.components:
@@ -93,7 +95,9 @@ class DiffusersPipeline:
             output = pipeline(**arguments, output_type="pt")
         frames = read_frames(output, kept)
         frames.check_count(request)
-        return output, frames if watch.latents is None else self._preview.learning(watch.latents, frames)
+        if watch.latents is None:
+            return output, frames
+        return output, self._preview.learning(in_order(watch.latents, family.latents), frames)
 
     def _check_params(self, request: GenerationRequest, signature: Signature) -> None:
         """What belongs to a sibling has no effect here; its default may stand there."""

@@ -72,6 +72,11 @@ class LatentPreview:
         return pixels
 
 
+def in_order(latents: torch.Tensor, axes: str) -> torch.Tensor:
+    """The latents, whose axes these are, as (1, channels, time, height, width); others as they are."""
+    return latents.permute([axes.index(axis) for axis in "bcthw"]) if latents.ndim == len(axes) else latents
+
+
 def _shrink(frame: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
     """The frame on the CPU, a pixel for each of a latent's."""
     return F.interpolate(frame[None].float(), size=latents.shape[-2:], mode="area")[0].cpu()
