@@ -1,9 +1,9 @@
 """The rows."""
 
 from videoapi.models.api_key import APIKey, issue_key
-from videoapi.models.generation import Generation
+from videoapi.models.generation import BY_CLIENT, Generation
 from videoapi.models.queryset import State
 from videoapi.models.text import storable
 from videoapi.models.worker import EVERY_MODEL, Worker, slot_name
 
-__all__ = ["EVERY_MODEL", "APIKey", "Generation", "State", "Worker", "issue_key", "slot_name", "storable"]
+__all__ = ["BY_CLIENT", "EVERY_MODEL", "APIKey", "Generation", "State", "Worker", "issue_key", "slot_name", "storable"]
