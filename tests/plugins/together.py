@@ -120,4 +120,4 @@ def paint(request):
     import numpy as np
 
     for _ in range(request.num_frames):
-        yield np.full((request.height, request.width, 3), request.seed, np.uint8)
+        yield np.full((request.height, request.width, 3), max(20, request.seed % 256), np.uint8)
