@@ -12,6 +12,12 @@ def write_faulty(folder: Path) -> None:
     write_distribution(folder, "videoapi-faulty", "faulty", source.read_text())
 
 
+def write_together(folder: Path) -> None:
+    """The backend whose models make several videos in one run."""
+    source = Path(__file__).parent / "plugins" / "together.py"
+    write_distribution(folder, "videoapi-together", "together", source.read_text())
+
+
 def write_remote(folder: Path) -> None:
     """The backend of an engine that can be down."""
     source = Path(__file__).parent / "plugins" / "remote.py"

@@ -19,11 +19,14 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from tests.distributions import write_faulty
+from tests.distributions import write_faulty, write_together
 from tests.server import Server, send
 
-MODELS = ("good", "good", "slow", "slow", "raise", "segfault", "deaf", "noisy", "refuse", "short")
-WORKING = ("good", "slow", "deaf", "noisy")
+FAULTY = ("good", "good", "slow", "slow", "raise", "segfault", "deaf", "noisy", "refuse", "short")
+# Those that make several in one run: all of them work alone, whatever becomes of the run.
+TOGETHER = ("slow", "slow", "slow", "raise", "kill")
+MODELS = (*(f"faulty-{kind}" for kind in FAULTY), "together-slow")
+FAILING = ("faulty-raise", "faulty-segfault", "faulty-refuse", "faulty-short")
 END = ("completed", "failed", "cancelled")
 # A child process of the server, by a word of its command line. The supervisor itself is killed by `restart`.
 CHILDREN = ("videoworker", "gunicorn", "model_process")
@@ -42,7 +45,15 @@ class Soak:
 
     def run(self, seconds: float) -> dict[str, int]:
         """Disturb for that long, then wait until everything has ended, and return the ledger."""
-        actions = {self.ask: 10, self.wait: 6, self.hang_up: 3, self.cancel: 4, self.kill_child: 2, self.restart: 0.5}
+        actions = {
+            self.ask: 10,
+            self.ask_together: 2,
+            self.wait: 6,
+            self.hang_up: 3,
+            self.cancel: 4,
+            self.kill_child: 2,
+            self.restart: 0.5,
+        }
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             (action,) = self.rng.choices(list(actions), list(actions.values()))
@@ -58,13 +69,21 @@ class Soak:
 
     def ask(self) -> None:
         """A request that does not wait."""
-        answer = send(self._request(prefer="respond-async"), timeout=20)
+        answer = send(self._request(self.rng.choice(MODELS), prefer="respond-async"), timeout=20)
         if answer.status == 202:
             self.accepted.add(answer.json["id"])
 
+    def ask_together(self) -> None:
+        """Several at once that may share a run."""
+        model = f"together-{self.rng.choice(TOGETHER)}"
+        for _ in range(4):
+            answer = send(self._request(model, prefer="respond-async"), timeout=20)
+            if answer.status == 202:
+                self.accepted.add(answer.json["id"])
+
     def wait(self) -> None:
         """A request that waits, in a thread of its own."""
-        request = self._request()
+        request = self._request(self.rng.choice(MODELS))
 
         def run() -> None:
             try:
@@ -80,7 +99,7 @@ class Soak:
 
     def hang_up(self) -> None:
         """A request that waits, whose client goes away."""
-        request = self._request()
+        request = self._request(self.rng.choice(MODELS))
         assert isinstance(request.data, bytes)
         head = "POST /video HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         head += f"Content-Length: {len(request.data)}"
@@ -120,8 +139,10 @@ class Soak:
         except ProcessLookupError:
             return
 
-    def _request(self, prefer: str = "") -> urllib.request.Request:
-        body = {"model": f"faulty-{self.rng.choice(MODELS)}", "prompt": "anything", "step": self.rng.randint(1, 12)}
+    def _request(self, model: str, prefer: str = "") -> urllib.request.Request:
+        # Only those with the same steps share a run.
+        steps = 12 if model.startswith("together-") else self.rng.randint(1, 12)
+        body = {"model": model, "prompt": "anything", "step": steps}
         headers = {"Content-Type": "application/json", **({"Prefer": prefer} if prefer else {})}
         return urllib.request.Request(f"{self.server.url}/video", json.dumps(body).encode(), headers)
 
@@ -174,7 +195,7 @@ class Soak:
 
 def _is_right(row: Any) -> bool:
     """A model that works ends with a video unless it is cancelled or its worker dies twice; the others never do."""
-    works = row["model"].removeprefix("faulty-") in WORKING
+    works = row["model"] not in FAILING
     if row["status"] == "failed" and works:
         return row["error"]["code"] in ("worker_lost", "model_crashed")
     return works or row["status"] != "completed"
@@ -185,6 +206,7 @@ def soak(folder: Path, seconds: float, seed: int) -> tuple[dict[str, int], colle
     plugins = folder / "plugins"
     plugins.mkdir()
     write_faulty(plugins)
+    write_together(plugins)
     settings = {
         "VIDEOAPI_PRELOAD": "",
         "VIDEOAPI_SLOTS": "*;*",

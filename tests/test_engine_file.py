@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,7 @@ class FakeChannel:
     def __init__(self, *, is_cancelled: bool = False) -> None:
         self.messages: list[Any] = []
         self.cancelled = threading.Event()
+        self.dropped: set[int] = set()
         if is_cancelled:
             self.cancelled.set()
 
@@ -136,16 +138,16 @@ class FakeChannel:
 def job(folder: Path) -> dict[str, Any]:
     size = {"width": 64, "height": 48, "num_frames": 9, "fps": 8}
     words = {"prompt": "", "negative_prompt": "", "num_inference_steps": 1, "guidance_scale": 1.0, "seed": 0}
-    return {
+    part = {
         "request": {**size, **words},
         "video": size,
         "start_image": None,
         "end_image": None,
         "clip": None,
         "output": str(folder / "video.mp4"),
-        "ffmpeg": "",
         "metadata": None,
     }
+    return {"generations": [part], "max_pixels": 1_000_000, "ffmpeg": ""}
 
 
 @pytest.mark.parametrize(
@@ -204,4 +206,67 @@ def test_an_engines_file_that_is_none_or_cannot_be_moved_says_so(tmp_path: Path)
     file.write_bytes(GOOD)
     with pytest.raises(EncodingError, match=r"The engine's file could not be taken over: No such file or directory\."):
         run_job(Engine(file), job(tmp_path / "missing"), channel)
+    assert not file.exists()
+
+
+class Batch:
+    """A pipeline that hands out several clips at once."""
+
+    def __init__(self, *clips: Clip) -> None:
+        self.clips = clips
+
+    def generate(self, request: Any, progress: Any) -> Clip:
+        raise AssertionError("they are made together")
+
+    def generate_batch(self, requests: Any, progress: Any) -> tuple[Clip, ...]:
+        return self.clips
+
+
+def job_of_two(folder: Path) -> dict[str, Any]:
+    parts = []
+    for name in ("first", "second"):
+        (folder / name).mkdir()
+        parts += job(folder / name)["generations"]
+    return {**job(folder), "generations": parts}
+
+
+def write_two(folder: Path, *contents: bytes) -> list[Path]:
+    files = [folder / f"{index}.mp4" for index in range(2)]
+    for file, content in zip(files, contents, strict=True):
+        file.write_bytes(content)
+    return files
+
+
+@pytest.mark.parametrize("expects_file", [True, False])
+def test_the_files_of_a_batch_are_all_taken_or_all_gone(tmp_path: Path, expects_file: bool) -> None:
+    channel: Any = FakeChannel()
+    asked, files = job_of_two(tmp_path), write_two(tmp_path, GOOD, GOOD)
+    assert run_job(Batch(*(Clip(file=file) for file in files)), asked, channel, expects_file=expects_file)[1]
+    for part in asked["generations"]:
+        verify(Path(part["output"]), FORMAT)
+    files = write_two(tmp_path, GOOD[:-50], GOOD)
+    with pytest.raises(ModelError):
+        run_job(Batch(*(Clip(file=file) for file in files)), asked, channel)
+    assert not any(file.exists() for file in files)
+
+
+def test_what_nobody_wants_any_more_is_not_encoded_and_its_failure_does_not_count(tmp_path: Path) -> None:
+    channel: Any = FakeChannel()
+    asked = job_of_two(tmp_path)
+
+    def paint_and_drop() -> Any:
+        """While it is being encoded, its generation is cancelled and its folder cleared up."""
+        yield from greys(8)
+        channel.dropped.add(0)
+        shutil.rmtree(tmp_path / "first")
+        yield greys(1)[0]
+
+    run_job(Batch(Clip(frames=paint_and_drop()), Clip(frames=iter(greys(9)))), asked, channel)
+    verify(tmp_path / "second" / "video.mp4", FORMAT)
+    (tmp_path / "first").mkdir()
+    (file, _), read = write_two(tmp_path, GOOD, b""), list[int]()
+    clips = Clip(file=file), Clip(frames=(read.append(1) or frame for frame in greys(9)))  # type: ignore[func-returns-value]
+    channel.dropped.add(1)
+    assert run_job(Batch(*clips), asked, channel)[0]
+    assert (read, list((tmp_path / "first").iterdir())) == ([], [])
     assert not file.exists()

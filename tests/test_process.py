@@ -49,7 +49,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., ModelProcess]]:
 
 
 def job(folder: Path, steps: int = 4, frames: int = 5) -> Message:
-    return {
+    part = {
         "request": {
             "prompt": "anything",
             "negative_prompt": "",
@@ -64,12 +64,11 @@ def job(folder: Path, steps: int = 4, frames: int = 5) -> Message:
         "start_image": None,
         "end_image": None,
         "clip": None,
-        "max_pixels": 1_000_000,
         "output": str(folder / "video.mp4"),
         "video": {"width": 64, "height": 48, "num_frames": frames, "fps": 5},
-        "ffmpeg": "",
         "metadata": None,
     }
+    return {"generations": [part], "max_pixels": 1_000_000, "ffmpeg": ""}
 
 
 def pid_of(process: ModelProcess) -> int:

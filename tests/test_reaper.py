@@ -96,7 +96,7 @@ def test_a_worker_shows_life_for_what_it_runs_and_for_nothing_else_of_its_name(c
     for row in (mine, abandoned):
         make_stale(row, attempt=1)
         Generation.objects.filter(pk=row.pk).update(worker=slot.name)
-    slot.running = Generation.objects.get(pk=mine.pk)
+    slot.running = [Generation.objects.get(pk=mine.pk)]
     HouseKeeping("host:1", [slot], configure()).run()
     states = {row.pk: row.state for row in Generation.objects.all()}
     assert states == {mine.pk: State.IN_PROGRESS, abandoned.pk: State.QUEUED}

@@ -200,10 +200,10 @@ def test_a_cancel_that_comes_just_before_the_video_is_stored_is_a_cancel(
 ) -> None:
     enter = slot_module.Monitor.enter
 
-    def cancel_then_enter(monitor: slot_module.Monitor, phase: str) -> bool:
+    def cancel_then_enter(monitor: slot_module.Monitor, phase: str) -> None:
         if phase == "storing":
             Generation.objects.get(pk=generation.pk).request_cancel()
-        return enter(monitor, phase)
+        enter(monitor, phase)
 
     monkeypatch.setattr(slot_module.Monitor, "enter", cancel_then_enter)
     generation = generations.make()

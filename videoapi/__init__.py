@@ -9,6 +9,8 @@ from videoapi.hookspecs import hookimpl
 from videoapi.modelfile import ModelFile
 from videoapi.types import (
     Audio,
+    BatchPipeline,
+    BatchProgress,
     Clip,
     Defaults,
     FrameGrid,
@@ -25,6 +27,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Audio",
+    "BatchPipeline",
+    "BatchProgress",
     "Cancelled",
     "Clip",
     "ConfigurationError",

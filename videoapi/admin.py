@@ -51,7 +51,7 @@ class GenerationAdmin(ReadOnlyAdmin):
         (None, {"fields": ("player", "state", "progress", "error")}),
         ("Request", {"fields": ("id", "model", "prompt", "api_key", "request_fields", "warning_list")}),
         ("Time", {"fields": ("created_at", "started_at", "finished_at", "timing_table", "event_table")}),
-        ("Worker", {"fields": ("worker", "attempt", "heartbeat_at", "cancel_requested")}),
+        ("Worker", {"fields": ("worker", "attempt", "batch_size", "heartbeat_at", "cancel_requested")}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Generation]:

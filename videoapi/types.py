@@ -61,9 +61,14 @@ class Limits:
     """Seconds that one generation may take; 0 leaves it to the server's VIDEOAPI_RUN_SECONDS."""
     max_prompt_length: int = 4000
     """Characters of the prompt and of the negative prompt."""
+    max_batch_size: int = 1
+    """How many waiting requests are made in one run, by the pipeline's `generate_batch`; 1 makes each by itself."""
+    max_batch_wait: float = 0.0
+    """Seconds, from its acceptance, that a request waits for others to share its run although a slot is free; 0 leaves
+    it to those that wait anyway."""
 
     def __post_init__(self) -> None:
-        _check_positive(self, allow_zero=("max_runtime", "max_guidance_scale"))
+        _check_positive(self, allow_zero=("max_runtime", "max_guidance_scale", "max_batch_wait"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -205,6 +210,16 @@ class Progress(Protocol):
         """
 
 
+class BatchProgress(Progress, Protocol):
+    """What `generate_batch` reports to: steps, phases and warnings are those of every request."""
+
+    @property
+    def each(self) -> Sequence[Progress]:
+        """One for each request, in their order, for its own warnings and previews: what one client sees is not
+        another's. A preview that is offered to all of them at once is shown to none.
+        """
+
+
 @runtime_checkable
 class Pipeline(Protocol):
     """A loaded model. It may also have `close()`, called before its process ends."""
@@ -213,4 +228,17 @@ class Pipeline(Protocol):
         """Make the video.
 
         Raises InvalidRequest (400) for a request that only the loaded model can judge, and ModelError (500).
+        """
+
+
+@runtime_checkable
+class BatchPipeline(Pipeline, Protocol):
+    """A loaded model that can make several videos in one run."""
+
+    def generate_batch(self, requests: Sequence[GenerationRequest], progress: BatchProgress) -> Sequence[Clip]:
+        """Make the videos of two requests or more, and return one clip for each in their order.
+
+        The requests are made from text alone, and are alike in everything but prompt, negative prompt (which all of
+        them have, or none) and seed. Each video must be the one that `generate` makes of the request. The clips are
+        read one after the other. Whatever it raises is no request's error: each is then given to `generate`.
         """

@@ -21,20 +21,26 @@ Seconds = Mapping[str, float]
 def past_seconds(model: str, work: int) -> Seconds | None:
     """The median of each phase for that much work; None when the model has finished nothing yet.
 
-    Generations of exactly that much work count if there are any, others in proportion.
+    Generations of exactly that much work count if there are any, others in proportion. Of a run of several, each has
+    its share.
     """
     rows = list(Generation.objects.completed().filter(model=model).order_by("-finished_at")[:HISTORY])
     rows = [row for row in rows if row.work == work] or rows
     if not rows:
         return None
-    return {phase: statistics.median(row.timings.get(phase, 0.0) * work / row.work for row in rows) for phase in PHASES}
+    shares = {row: work / row.work / row.batch_size for row in rows}
+    return {
+        phase: statistics.median(row.timings.get(phase, 0.0) * share for row, share in shares.items())
+        for phase in PHASES
+    }
 
 
 def seconds_left(generation: Generation) -> float | None:
-    """Of a running generation; None when there is nothing to go by."""
-    seconds = past_seconds(generation.model, generation.work)
-    if seconds is None:
+    """Of a running generation, together with those that share its run; None when there is nothing to go by."""
+    past = past_seconds(generation.model, generation.work)
+    if past is None:
         return None
+    seconds = {phase: value * generation.batch_size for phase, value in past.items()}
     if generation.phase not in PHASES:
         return sum(seconds.values())
     reached = PHASES.index(generation.phase)
@@ -64,7 +70,9 @@ def seconds_until_done(generation: Generation, conf: Conf) -> float | None:
         return None
     alike = sum(own.values())
     running = Generation.objects.in_progress().filter(model=generation.model)
-    ahead = sum(seconds_left(row) or 0.0 for row in running) + (queue_position(generation) - 1) * alike
+    ahead = (
+        sum((seconds_left(row) or 0.0) / row.batch_size for row in running) + (queue_position(generation) - 1) * alike
+    )
     return ahead / max(1, count_slots(generation.model, conf)) + alike
 
 

@@ -73,7 +73,7 @@ class HouseKeeping:
                 slot.unload_requested = True
         elif not holding:
             serving = [slot for slot in self._slots if slot.serves(model)]
-            slot = min(serving, key=lambda slot: (slot.running is not None, slot.used))
+            slot = min(serving, key=lambda slot: (bool(slot.running), slot.used))
             slot.load_requested = model
 
     def _spare_the_others(self) -> None:
@@ -109,6 +109,6 @@ class HouseKeeping:
             self._pass_on(order["action"], order["model"])
         # A slot's own reports of progress stop while it stores a large file far away.
         for slot in self._slots:
-            if running := slot.running:
-                rows = Generation.objects.in_progress().filter(pk=running.pk, worker=slot.name)
+            if running := [generation.pk for generation in slot.running]:
+                rows = Generation.objects.in_progress().filter(pk__in=running, worker=slot.name)
                 rows.update(heartbeat_at=now)

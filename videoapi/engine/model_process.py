@@ -1,195 +1,120 @@
 """The model's process: loads one model and runs one job at a time. No Django here.
 
-Started by the worker as `python -m videoapi.engine.model_process FD PLUGIN MODEL MODELS_DIR LOG_LEVEL`.
+Started by the worker as `python -m videoapi.engine.model_process FD PLUGIN MODEL MODELS_DIR LOG_LEVEL MEMORY_MIB`.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import queue
 import resource
 import shutil
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image
 
-from videoapi.catalog import load_catalog
-from videoapi.encoding import ClipError, Encoder, VideoFormat, adopt, find_ffmpeg, read_clip, trim, write_thumbnail
+from videoapi.catalog import Catalog, load_catalog
+from videoapi.encoding import ClipError, Encoder, VideoFormat, adopt, find_ffmpeg, read_clip, trim
+from videoapi.engine.channel import Channel, Reporter
 from videoapi.engine.output import LOG_FORMAT, hide_paths
 from videoapi.engine.parent import die_with_parent
 from videoapi.engine.process import PREVIEW
-from videoapi.exceptions import Cancelled, EncodingError, InvalidRequest, ModelError, OutOfMemory, VideoAPIError
-from videoapi.types import GenerationRequest, Phase, Pipeline
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from videoapi.exceptions import EncodingError, InvalidRequest, ModelError, OutOfMemory, VideoAPIError
+from videoapi.types import BatchPipeline, Clip, GenerationRequest, Pipeline
 
 logger = logging.getLogger(__name__)
 
 
-# Seconds that a plugin's `close` may take once the worker has hung up.
-CLOSE_SECONDS = 3.0
-# The least time between two signs of life while frames are made one by one, in seconds.
-FRAME_SECONDS = 0.5
-# The least time between two previews, in seconds.
-PREVIEW_SECONDS = 1.0
+class Making:
+    """The video of one generation of a job, from its request to its file."""
 
+    def __init__(self, part: dict[str, Any], job: dict[str, Any]) -> None:
+        self.output = Path(part["output"])
+        self.request = GenerationRequest(
+            **part["request"],
+            start_image=_open(part["start_image"]),
+            end_image=_open(part["end_image"]),
+            clip=_read_clip(part, job),
+        )
+        self._video = VideoFormat(**part["video"])
+        self._executable = find_ffmpeg(job["ffmpeg"])
+        self._metadata = part["metadata"]
+        self._keep_last = self.request.end_image is not None
 
-class Channel:
-    """The connection to the worker. When it ends, so does this process, whatever its main thread does."""
+    def start(self) -> Encoder:
+        return Encoder(self.output, self._video, self._executable, self._metadata)
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._lock = threading.Lock()
-        self.jobs: queue.Queue[dict[str, Any] | None] = queue.Queue()
-        """What the worker sends; None is the end."""
-        self.cancelled = threading.Event()
-        threading.Thread(target=self._read, name="channel", daemon=True).start()
+    def encode(self, clip: Clip, encoder: Encoder, reporter: Reporter) -> None:
+        assert clip.frames is not None
+        made, wanted = self.request.num_frames, self._video.num_frames
+        frames = trim(clip.frames, made, wanted, keep_last=self._keep_last)
+        clip = replace(clip, frames=reporter.book("decoding", frames))
+        reporter.phase("encoding")
+        encoder.encode(clip)
 
-    def send(self, **message: Any) -> None:
-        with self._lock:
-            self._connection.send_bytes(json.dumps(message).encode())
-
-    def _read(self) -> None:
-        while True:
-            try:
-                message = json.loads(self._connection.recv_bytes())
-            except (EOFError, OSError):
-                self.jobs.put(None)
-                time.sleep(CLOSE_SECONDS)
-                os._exit(0)
-            if message["kind"] == "cancel":
-                self.cancelled.set()
-            else:
-                self.cancelled.clear()
-                self.jobs.put(message)
-
-
-class Reporter:
-    """The `progress` of a plugin's `generate`: sends reports, keeps the time of each phase, raises Cancelled."""
-
-    def __init__(self, channel: Channel, preview: Path) -> None:
-        self._channel = channel
-        self._preview = preview
-        self._preview_at = 0.0
-        self._told = 0.0
-        self._has_lost_preview = False
-        self._phase = "generating"
-        self._since = time.monotonic()
-        self.timings: dict[str, float] = {}
-
-    def step(self, done: int, total: int) -> None:
-        self._channel.send(kind="step", done=done, total=total)
-        self._check()
-
-    def phase(self, name: Phase) -> None:
-        self.close()
-        self._phase = name
-        self._channel.send(kind="phase", phase=name)
-        self._check()
-
-    def preview(self, make: Callable[[], NDArray[np.uint8]]) -> None:
-        now = time.monotonic()
-        if now >= self._preview_at:
-            self._write_preview(make())
-            # Never more than a small share of the work.
-            self._preview_at = time.monotonic() + max(PREVIEW_SECONDS, 20 * (time.monotonic() - now))
-        self._check()
-
-    def _write_preview(self, frame: NDArray[np.uint8]) -> None:
-        """It is not worth failing for."""
-        # Complete under another name first: the worker may be reading the one before.
-        unfinished = self._preview.with_suffix(".new.jpg")
-        try:
-            write_thumbnail(frame, unfinished, enlarge=True)
-            unfinished.replace(self._preview)
-        except (EncodingError, OSError):
-            if not self._has_lost_preview:
-                logger.warning("a preview could not be written and is left out", exc_info=True)
-            self._has_lost_preview = True
-        else:
-            self._channel.send(kind="preview")
-
-    def warn(self, message: str) -> None:
-        self._channel.send(kind="warning", message=hide_paths(message))
-        self._check()
-
-    def close(self) -> None:
-        """Book the time since the phase began."""
-        now = time.monotonic()
-        self.timings[self._phase] = round(self.timings.get(self._phase, 0.0) + now - self._since, 4)
-        self._since = now
-
-    def book(self, name: Phase, frames: Iterable[Any]) -> Iterator[Any]:
-        """The same frames; the time that the model takes to make each counts as phase `name`.
-
-        Says now and then that there are more, so that this is no silence. Raises Cancelled between two of them.
-        """
-        source = iter(frames)
-        while True:
-            outer = self._phase
-            self.close()
-            self._phase = name
-            frame = next(source, None)
-            self.close()
-            self._phase = outer
-            if frame is None:
-                return
-            if self._since - self._told >= FRAME_SECONDS:
-                self._told = self._since
-                self._channel.send(kind="frame")
-            self._check()
-            yield frame
-
-    def _check(self) -> None:
-        if self._channel.cancelled.is_set():
-            raise Cancelled("Cancelled by the client.")
+    def adopt(self, file: Path, reporter: Reporter) -> None:
+        with _take_over(file, self.output.with_suffix(".engine.mp4")) as taken:
+            reporter.phase("encoding")
+            adopt(taken, self.output, self._video, self._executable, self._metadata, keep_last=self._keep_last)
 
 
 def run_job(
     pipeline: Pipeline, job: dict[str, Any], channel: Channel, *, expects_file: bool = False
 ) -> tuple[dict[str, float], bool]:
-    """Generate and encode; returns the seconds that each phase took, and whether the clip was a file.
+    """Generate and encode; returns the seconds that each phase took, and whether a clip was a file.
 
     ffmpeg is started before the frames are made, so that its start costs no time; `expects_file` says that it is
     probably not needed.
     """
-    reporter = Reporter(channel, Path(job["output"]).with_name(PREVIEW))
-    request = GenerationRequest(
-        **job["request"],
-        start_image=_open(job["start_image"]),
-        end_image=_open(job["end_image"]),
-        clip=_read_clip(job),
-    )
-    output, video, keep_last = Path(job["output"]), VideoFormat(**job["video"]), request.end_image is not None
-    executable = find_ffmpeg(job["ffmpeg"])
-    with ExitStack() as stack:
-        start = partial(Encoder, output, video, executable, job["metadata"])
-        encoder = None if expects_file else stack.enter_context(start())
-        clip = pipeline.generate(request, reporter)
-        if clip.frames is not None:
-            frames = trim(clip.frames, request.num_frames, video.num_frames, keep_last=keep_last)
-            clip = replace(clip, frames=reporter.book("decoding", frames))
-            reporter.phase("encoding")
-            (encoder or stack.enter_context(start())).encode(clip)
-    if clip.file is not None:
-        with _take_over(clip.file, output.with_suffix(".engine.mp4")) as file:
-            reporter.phase("encoding")
-            adopt(file, output, video, executable, job["metadata"], keep_last=keep_last)
+    makings = [Making(part, job) for part in job["generations"]]
+    reporter = Reporter(channel, [making.output.with_name(PREVIEW) for making in makings])
+    with ExitStack() as files:
+        with ExitStack() as stack:
+            encoders = [None if expects_file else stack.enter_context(making.start()) for making in makings]
+            clips = _generate(pipeline, [making.request for making in makings], reporter)
+            files.callback(_delete_files, clips)
+            for index, (making, clip) in enumerate(zip(makings, clips, strict=True)):
+                with _unless_dropped(index, channel) as is_wanted:
+                    if is_wanted and clip.frames is not None:
+                        making.encode(clip, encoders[index] or stack.enter_context(making.start()), reporter)
+        for index, (making, clip) in enumerate(zip(makings, clips, strict=True)):
+            with _unless_dropped(index, channel) as is_wanted:
+                if is_wanted and clip.file is not None:
+                    making.adopt(clip.file, reporter)
     reporter.close()
-    return reporter.timings, clip.file is not None
+    return reporter.timings, any(clip.file is not None for clip in clips)
+
+
+def _generate(pipeline: Pipeline, requests: Sequence[GenerationRequest], reporter: Reporter) -> Sequence[Clip]:
+    if len(requests) == 1:
+        return [pipeline.generate(requests[0], reporter)]
+    assert isinstance(pipeline, BatchPipeline), "it was checked when it was loaded"
+    clips = pipeline.generate_batch(requests, reporter)
+    if len(clips) != len(requests):
+        raise ModelError(f"The model made {len(clips)} videos of {len(requests)}.")
+    return clips
+
+
+@contextmanager
+def _unless_dropped(index: int, channel: Channel) -> Iterator[bool]:
+    """Whether the generation is wanted still. Once it is not, its folder may be gone, and no failure counts."""
+    try:
+        yield index not in channel.dropped
+    except (ModelError, EncodingError, OSError):
+        if index not in channel.dropped:
+            raise
+
+
+def _delete_files(clips: Iterable[Clip]) -> None:
+    """Those of engines that were not taken over."""
+    for clip in clips:
+        if clip.file is not None and clip.file.is_file():
+            clip.file.unlink()
 
 
 @contextmanager
@@ -204,8 +129,7 @@ def _take_over(file: Path, taken: Path) -> Iterator[Path]:
             raise EncodingError(f"The engine's file could not be taken over: {error.strerror}.") from error
         yield taken
     finally:
-        for path in (file, taken):
-            path.unlink(missing_ok=True)
+        taken.unlink(missing_ok=True)
 
 
 def _open(path: str | None) -> Image.Image | None:
@@ -215,12 +139,12 @@ def _open(path: str | None) -> Image.Image | None:
         return image.convert("RGB")
 
 
-def _read_clip(job: dict[str, Any]) -> tuple[Image.Image, ...] | None:
-    if job["clip"] is None:
+def _read_clip(part: dict[str, Any], job: dict[str, Any]) -> tuple[Image.Image, ...] | None:
+    if part["clip"] is None:
         return None
-    target = {name: job["request"][name] for name in ("width", "height", "num_frames", "fps")}
+    target = {name: part["request"][name] for name in ("width", "height", "num_frames", "fps")}
     try:
-        return read_clip(Path(job["clip"]), **target, max_pixels=job["max_pixels"])
+        return read_clip(Path(part["clip"]), **target, max_pixels=job["max_pixels"])
     except ClipError as error:
         raise InvalidRequest("input_reference", str(error)) from error
 
@@ -236,6 +160,15 @@ def _send_error(channel: Channel, error: Exception) -> None:
         logger.error("%s", error.message, exc_info=error)
     field = error.field if isinstance(error, InvalidRequest) else ""
     channel.send(kind="error", code=error.code, message=hide_paths(error.message), field=field)
+
+
+def _load(catalog: Catalog, model: str) -> Pipeline:
+    """Raises ModelError, also for a model whose runs are to make more videos than it can."""
+    pipeline = catalog.load_model(model)
+    size = catalog.find(model).spec.limits.max_batch_size
+    if size > 1 and not isinstance(pipeline, BatchPipeline):
+        raise ModelError(f"'limits.max_batch_size' is {size}, but this model makes one video at a time.")
+    return pipeline
 
 
 def limit_memory(mebibytes: int) -> None:
@@ -255,7 +188,7 @@ def main(descriptor: int, plugin: str, model: str, models_dir: Path, level: int,
     logging.basicConfig(level=level, format=LOG_FORMAT.format(model=model), stream=sys.stderr)
     channel = Channel(Connection(descriptor))
     try:
-        pipeline = load_catalog(models_dir, only=plugin).load_model(model)
+        pipeline = _load(load_catalog(models_dir, only=plugin), model)
     except Exception as error:
         _send_error(channel, error)
         return

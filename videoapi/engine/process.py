@@ -120,6 +120,10 @@ class ModelProcess:
         self._send({"kind": "generate", **job})
         return self._converse(listen, patience, "The generation")
 
+    def drop(self, index: int) -> None:
+        """Nobody wants that generation of the running job any more, while others go on."""
+        self._send({"kind": "drop", "index": index})
+
     def close(self) -> None:
         """End the process: by closing its connection, then by force."""
         self._connection.close()

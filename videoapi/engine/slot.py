@@ -1,49 +1,34 @@
-"""One place in a worker: it runs one generation at a time and keeps one model warm."""
+"""One place in a worker: it makes one run of a model at a time and keeps one model warm."""
 
 from __future__ import annotations
 
 import logging
 import shutil
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from django.db import Error as DatabaseFailure
-from django.db import close_old_connections
-
-import videoapi
 from videoapi.conf import Conf
-from videoapi.encoding import VideoFormat
+from videoapi.engine.batching import claim_batch
+from videoapi.engine.job import OUTPUT, make_job, video_format
 from videoapi.engine.machine import memory_mib
+from videoapi.engine.monitor import HandedBack, Monitor
 from videoapi.engine.outage import outlast
-from videoapi.engine.process import PREVIEW, Message, ModelProcess, Patience
+from videoapi.engine.process import Message, ModelProcess, Patience
 from videoapi.engine.registry import get_catalog
-from videoapi.engine.repeat import whole_request
-from videoapi.engine.storage import (
-    copy_input,
-    delete_preview,
-    delete_unpublished,
-    publish,
-    release_inputs,
-    scratch_name,
-    store_preview,
-)
+from videoapi.engine.storage import delete_preview, delete_unpublished, publish, release_inputs, scratch_name
 from videoapi.engine.tasks import requeue
 from videoapi.exceptions import Cancelled, VideoAPIError
-from videoapi.models import EVERY_MODEL, Generation
+from videoapi.models import BY_CLIENT, EVERY_MODEL, Generation
 
 logger = logging.getLogger(__name__)
 
 
-REPORT_SECONDS = 0.5  # between two writes of progress
 # How long the end of a generation is held while the database does not answer.
 OUTAGE_SECONDS = 300.0
-
-
-class HandedBack(Exception):
-    """The worker stops before the generation is finished; another one runs it."""
 
 
 class Slot:
@@ -55,7 +40,7 @@ class Slot:
         self.name = name
         self.models = models
         self.stop_at = float("inf")
-        self.running: Generation | None = None
+        self.running: Sequence[Generation] = ()
         self._conf = conf
         self._process: ModelProcess | None = None
         self._used = time.monotonic()
@@ -81,32 +66,28 @@ class Slot:
         return self._used if self._process is not None else 0.0
 
     def run_next(self, model: str) -> None:
-        """Claim the model's next generation, make its video and publish it. Whatever goes wrong ends in its row."""
-        generation = Generation.objects.claim_next(model, self.name)
-        if generation is None:
+        """Claim the model's next generation, and those that share its run; make and publish their videos.
+
+        Whatever goes wrong ends in their rows.
+        """
+        generations = claim_batch(model, self.name, lambda: self.is_stopping)
+        if not generations:
             return
-        self.running = generation
+        self.running = generations
         if self._process is not None:
-            # From here on its output is this generation's log; a process that is started for it begins with none.
+            # From here on its output is these generations' log; a process that is started for them begins with none.
             self._process.output.clear()
         try:
-            self._generate_in_scratch(generation)
-        except HandedBack:
-            if requeue(generation, count_attempt=False):
-                logger.warning("generation %s goes back to the queue: this worker stops", generation.pk)
-        except VideoAPIError as error:
-            logger.warning("generation %s: %s: %s", generation.pk, error.code, error.message)
-            self._fail(generation, error)
-        except Exception:
-            logger.exception("generation %s failed in the worker", generation.pk)
-            self._fail(generation, VideoAPIError("The worker failed; the server's log has the details."))
+            with self._ending(generations), self._scratch(generations):
+                self._generate(generations)
         finally:
-            self.running = None
+            self.running = ()
             self._used = time.monotonic()
             if self._process is not None and not self._process.is_alive:
                 self.close()
-        if generation.is_finished:
-            release_inputs(generation)
+        for generation in generations:
+            if generation.is_finished:
+                release_inputs(generation)
 
     def preload(self, model: str) -> None:
         """Load a model before anyone asks for it. A failure is logged; a request will meet it again."""
@@ -131,6 +112,11 @@ class Slot:
             self.load_requested = None
             self.preload(model)
 
+    @property
+    def is_stopping(self) -> bool:
+        """Its worker stops."""
+        return self.stop_at != float("inf")
+
     def describe(self) -> dict[str, Any] | None:
         """The loaded model and the memory that it holds, for the operator; None when there is none."""
         process = self._process
@@ -144,59 +130,109 @@ class Slot:
             self._process.close()
             self._process = None
 
-    def _stop_preload(self, message: Message | None) -> bool:
-        """Nobody waits for a preload, so it has no grace."""
-        if self.stop_at != float("inf"):
-            raise HandedBack
-        return False
+    def folder(self, generation: Generation) -> Path:
+        """Of the unfinished files of the running attempt."""
+        return self._conf.scratch_dir / scratch_name(generation)
 
-    def _fail(self, generation: Generation, error: VideoAPIError) -> None:
-        log = self._log()
-        if outlast(lambda: generation.fail(error, log), OUTAGE_SECONDS):
-            delete_unpublished(generation)
+    def drop(self, index: int) -> None:
+        """That generation of the running job has ended; the others go on."""
+        if self._process is not None:
+            self._process.drop(index)
 
     def last_line(self) -> str:
         """What the process has printed last, for a client; empty when it has printed nothing."""
         return self._process.output.last_line() if self._process is not None else ""
 
-    def _log(self) -> str:
-        """What the process has printed for the running generation."""
+    def log(self) -> str:
+        """What the process has printed for the running generations."""
         return self._process.output.text() if self._process is not None else ""
 
-    def _generate_in_scratch(self, generation: Generation) -> None:
-        """In a folder of its own, which is gone before another worker can have the generation."""
-        folder = self._conf.scratch_dir / scratch_name(generation)
-        try:
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-            self._generate(generation, folder)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            delete_preview(generation)
+    def _stop_preload(self, message: Message | None) -> bool:
+        """Nobody waits for a preload, so it has no grace."""
+        if self.is_stopping:
+            raise HandedBack
+        return False
 
-    def _generate(self, generation: Generation, folder: Path) -> None:
-        monitor = Monitor(generation, self, folder / PREVIEW)
+    @contextmanager
+    def _ending(self, generations: Sequence[Generation]) -> Iterator[None]:
+        """What goes wrong within ends in the rows of these generations, as far as they have not ended yet."""
+        try:
+            yield
+        except HandedBack:
+            self._hand_back(generations, "this worker stops")
+        except VideoAPIError as error:
+            self._fail(generations, error)
+        except Exception:
+            logger.exception("%s failed in the worker", _name(generations))
+            self._fail(generations, VideoAPIError("The worker failed; the server's log has the details."))
+
+    def _fail(self, generations: Sequence[Generation], error: VideoAPIError) -> None:
+        logger.warning("%s: %s: %s", _name(generations), error.code, error.message)
+        if len(generations) > 1 and not isinstance(error, Cancelled):
+            self._hand_back(generations, "it is run alone after a batch that failed")
+            return
+        log = self.log()
+        for generation in generations:
+            if outlast(partial(generation.fail, error, log), OUTAGE_SECONDS):
+                delete_unpublished(generation)
+
+    def _hand_back(self, generations: Sequence[Generation], why: str) -> None:
+        outage = 0.0 if self.is_stopping else OUTAGE_SECONDS
+        for generation in generations:
+            if outlast(partial(requeue, generation, count_attempt=False), outage):
+                logger.warning("generation %s goes back to the queue: %s", generation.pk, why)
+
+    @contextmanager
+    def _scratch(self, generations: Sequence[Generation]) -> Iterator[None]:
+        """A folder for each, which is gone before another worker can have the generation."""
+        try:
+            for generation in generations:
+                folder = self.folder(generation)
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir(parents=True)
+            yield
+        finally:
+            for generation in generations:
+                self._clear(generation)
+
+    def _clear(self, generation: Generation) -> None:
+        shutil.rmtree(self.folder(generation), ignore_errors=True)
+        delete_preview(generation)
+
+    def _generate(self, generations: Sequence[Generation]) -> None:
         started = time.monotonic()
-        process = self._open(generation.model)
+        model = generations[0].model
+        process, monitor = self._open(model), Monitor(generations, self)
         if not process.is_loaded:
             monitor.enter("loading")
-        conf, spec = self._conf, get_catalog().find(generation.model).spec
+        conf, spec = self._conf, get_catalog().find(model).spec
         after_cancel = conf.cancel_seconds if spec.interruptible else 0.0
         process.load(monitor, Patience(in_all=conf.load_seconds, after_cancel=after_cancel))
         loading = time.monotonic() - started
-        output = folder / "video.mp4"
-        video = VideoFormat(
-            width=generation.width, height=generation.height, num_frames=generation.num_frames, fps=generation.fps
-        )
+        # Some may have been cancelled meanwhile.
+        generations = [generation for generation in generations if not generation.is_finished]
+        monitor = Monitor(generations, self)
         patience = Patience(
             in_all=spec.limits.max_runtime or conf.run_seconds, silent=conf.stall_seconds, after_cancel=after_cancel
         )
-        done = process.generate(self._job(generation, folder, output, video), monitor, patience)
+        job = make_job({generation: self.folder(generation) for generation in generations}, conf)
+        done = process.generate(job, monitor, patience)
         timings = {"loading": round(loading, 4), **done["timings"]}
-        if not monitor.enter("storing"):
-            raise Cancelled("Cancelled by the client.")
-        if publish(generation, output, video, timings, self._log(), OUTAGE_SECONDS):
-            logger.info("generation %s completed in %.1f s", generation.pk, time.monotonic() - started)
+        for generation in generations:
+            if not generation.is_finished:
+                with self._ending([generation]):
+                    self._publish(generation, monitor, timings)
+
+    def _publish(self, generation: Generation, monitor: Monitor, timings: Mapping[str, float]) -> None:
+        output, video, own = self.folder(generation) / OUTPUT, video_format(generation), dict(timings)
+        try:
+            monitor.enter("storing")
+            if not monitor.wants(generation):
+                raise Cancelled(BY_CLIENT)
+            if publish(generation, output, video, own, self.log(), OUTAGE_SECONDS):
+                logger.info("generation %s completed in %.1f s", generation.pk, sum(own.values()))
+        finally:
+            self._clear(generation)
 
     def _open(self, model: str) -> ModelProcess:
         """The warm process of the model, or a new one in place of another model's."""
@@ -207,87 +243,7 @@ class Slot:
             self._process = ModelProcess(entry.plugin.name, model, self._conf.models_dir, self._conf.model_memory_mib)
         return self._process
 
-    def _job(self, generation: Generation, folder: Path, output: Path, video: VideoFormat) -> Message:
-        parameters = generation.parameters
-        return {
-            "request": {
-                "prompt": generation.prompt,
-                "negative_prompt": parameters["negative_prompt"],
-                "width": generation.width,
-                "height": generation.height,
-                "num_frames": parameters["generated_frames"],
-                "fps": generation.fps,
-                "num_inference_steps": parameters["num_inference_steps"],
-                "guidance_scale": parameters["guidance_scale"],
-                "seed": generation.seed,
-                "params": parameters["params"],
-            },
-            "start_image": copy_input(generation.start_image, folder / "start.png"),
-            "end_image": copy_input(generation.end_image, folder / "end.png"),
-            "clip": copy_input(generation.clip, folder / "clip"),
-            "max_pixels": self._conf.max_image_pixels,
-            "output": str(output),
-            "video": asdict(video),
-            "ffmpeg": self._conf.ffmpeg,
-            "metadata": self._metadata(generation) if self._conf.embed_metadata else None,
-        }
 
-    def _metadata(self, generation: Generation) -> dict[str, Any]:
-        """Neither the time nor the id: the same request makes the same bytes."""
-        plugin = get_catalog().find(generation.model).plugin
-        return {
-            "request": whole_request(generation),
-            "software": f"videoapi {videoapi.__version__}",
-            "backend": f"{plugin.distribution} {plugin.version}",
-        }
-
-
-class Monitor:
-    """Listens to the model process for one generation: writes progress and heartbeats, reads the wish to cancel."""
-
-    def __init__(self, generation: Generation, slot: Slot, preview: Path) -> None:
-        self._generation = generation
-        self._preview = preview
-        self._slot = slot
-        self._phase, self._step, self._total = "", 0, 0
-        self._written = 0.0
-        self._unwanted = False
-
-    def enter(self, phase: str) -> bool:
-        """Record the phase; False when the generation is no longer wanted here."""
-        self._phase = phase
-        self._write()
-        return not self._unwanted
-
-    def __call__(self, message: Message | None) -> bool:
-        """True when the generation is no longer wanted. Raises HandedBack when the worker must stop now."""
-        if message is not None and message["kind"] == "phase":
-            self._phase = message["phase"]
-        elif message is not None and message["kind"] == "step":
-            self._step, self._total = message["done"], message["total"]
-        elif message is not None and message["kind"] == "preview":
-            store_preview(self._generation, self._preview)
-        elif message is not None and message["kind"] == "warning":
-            self._generation.warn(message["message"])
-            self._written = 0.0  # now: the model may fail before the next report, and this may tell why
-        now = time.monotonic()
-        if now - self._written >= REPORT_SECONDS:
-            self._write()
-        if now > self._slot.stop_at:
-            raise HandedBack
-        return self._unwanted
-
-    def _detail(self) -> str:
-        """Loading has no steps, so what the process printed last tells how far it is."""
-        return self._slot.last_line() if self._phase == "loading" else ""
-
-    def _write(self) -> None:
-        self._written = time.monotonic()
-        rows = Generation.objects.filter(pk=self._generation.pk, cancel_requested=True)
-        try:
-            reported = self._generation.report(self._phase, self._step, self._total, self._detail())
-            self._unwanted = not reported or rows.exists()
-        except DatabaseFailure:
-            # A long generation outlives a short outage; a long one makes the row stale, and it is run again.
-            logger.exception("the progress of generation %s could not be written", self._generation.pk)
-            close_old_connections()
+def _name(generations: Sequence[Generation]) -> str:
+    """For the log."""
+    return f"{'generation' if len(generations) == 1 else 'batch of'} {', '.join(str(each.pk) for each in generations)}"

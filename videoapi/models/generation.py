@@ -71,6 +71,9 @@ class Generation(models.Model):
     cancel_requested = models.BooleanField(default=False)
     worker = models.CharField(max_length=100, blank=True)
     attempt = models.PositiveSmallIntegerField(default=0)
+    batch_size = models.PositiveSmallIntegerField(
+        default=1, help_text="How many generations its last run made together."
+    )
 
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
@@ -122,6 +125,16 @@ class Generation(models.Model):
         return self.width * self.height * self.num_frames * steps
 
     @property
+    def batch_key(self) -> tuple[Any, ...] | None:
+        """Those that have the same one can be made in one run; None for one that is run alone: with inputs, or after a
+        run that did not end, which may have been its fault.
+        """
+        if self.parameters.get("inputs") or self.attempt or self.batch_size > 1:
+            return None
+        parameters = {**self.parameters, "negative_prompt": bool(self.parameters["negative_prompt"])}
+        return self.width, self.height, self.fps, parameters
+
+    @property
     def seconds(self) -> float:
         """The video's duration."""
         return self.num_frames / self.fps
@@ -138,6 +151,11 @@ class Generation(models.Model):
         if self.finished_at:
             timings["total"] = round((self.finished_at - self.created_at).total_seconds(), 4)
         return timings
+
+    def record_batch(self, size: int) -> None:
+        """It runs with so many, itself included."""
+        if self.batch_size != size:
+            self._change(self._mine(), batch_size=size)
 
     def report(self, phase: str, step: int, total_steps: int, detail: str = "") -> bool:
         """Record progress and what the model has warned of, and that the worker is alive."""

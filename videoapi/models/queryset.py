@@ -6,6 +6,7 @@ import operator
 from collections.abc import Iterable
 from datetime import timedelta
 from functools import reduce
+from itertools import takewhile
 from typing import TYPE_CHECKING, Self
 
 from django.db import models
@@ -87,13 +88,28 @@ class GenerationQuerySet(models.QuerySet["Generation"]):
         own = rows.filter(client=client, state=State.QUEUED).values_list("turn", flat=True)
         return max(served or 0, *own, 0) + 1
 
+    def waiting(self, model: str) -> Self:
+        """The model's queue, as it is to be run."""
+        return self.filter(model=model, state=State.QUEUED, cancel_requested=False).in_order()
+
+    def next_batch(self, model: str, size: int) -> list[Generation]:
+        """The model's next generation, and those right behind it that can be made in the same run; at most `size`."""
+        rows = list(self.waiting(model)[:size])
+        key = rows[0].batch_key if rows else None
+        return rows[:1] if key is None else list(takewhile(lambda row: row.batch_key == key, rows))
+
+    def claim_batch(self, model: str, worker: str, size: int) -> list[Generation]:
+        """Take the model's next batch for `worker`, each generation by itself; empty when none is queued."""
+        while batch := self.next_batch(model, size):
+            if rows := [row for each in batch if (row := self.claim(str(each.pk), worker))]:
+                for row in rows:
+                    row.record_batch(len(rows))
+                return rows
+        return []
+
     def claim_next(self, model: str, worker: str) -> Generation | None:
         """Take the model's next generation for `worker`; None when none is queued."""
-        waiting = self.filter(model=model, state=State.QUEUED, cancel_requested=False).in_order()
-        while (pk := waiting.values_list("pk", flat=True).first()) is not None:
-            if row := self.claim(str(pk), worker):
-                return row
-        return None
+        return next(iter(self.claim_batch(model, worker, 1)), None)
 
     def claim(self, pk: str, worker: str) -> Generation | None:
         """Take a queued generation for `worker`; None when it is not queued any more or was cancelled."""

@@ -12,10 +12,11 @@ from plugins.diffusers.tests.wide import read_transformer, save_wide, write_gguf
 
 
 class RecordingProgress:
-    """Keeps what a pipeline reports, and cancels at a step when told to."""
+    """Keeps what a pipeline reports, and cancels at a step when told to; `each` is for the requests of a batch."""
 
-    def __init__(self, cancel_at: int | None = None) -> None:
+    def __init__(self, cancel_at: int | None = None, each: int = 0) -> None:
         self.cancel_at = cancel_at
+        self.each = [RecordingProgress() for _ in range(each)]
         self.phases: list[str] = []
         self.steps: list[tuple[int, int]] = []
         self.previews: list[Any] = []

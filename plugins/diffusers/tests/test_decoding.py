@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from plugins.diffusers.tests.tiny import TINY
 from videoapi import ModelError
 from videoapi_diffusers import load
 from videoapi_diffusers.running import decoding
-from videoapi_diffusers.running.frames import to_arrays
+from videoapi_diffusers.running.frames import read_videos, to_arrays
 from videoapi_diffusers.signature import known_pipelines, read_signature
 
 STREAMED = [
@@ -97,3 +98,21 @@ def test_every_grey_value_of_half_precision_is_that_of_the_whole(make_request: A
     values = torch.linspace(0, 1, 3 * 32 * 48).reshape(3, 32, 48).to(torch.bfloat16)
     (array,) = to_arrays([values], make_request(num_frames=1))
     assert np.array_equal(array, values.float().mul(255).round().to(torch.uint8).permute(1, 2, 0).numpy())
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("kind", ["array", "tensor", "list of tensors", "lists of pictures"])
+def test_every_video_of_an_output_is_found_however_it_is_nested(kind: str, count: int) -> None:
+    import torch
+    from PIL import Image
+
+    values = np.arange(count * 3, dtype=np.uint8).reshape(count, 3, 1, 1, 1) * np.ones((1, 1, 8, 6, 3), np.uint8)
+    made: dict[str, Any] = {
+        "array": values / 255,
+        "tensor": torch.from_numpy(values).movedim(-1, -3) / 255,
+        "list of tensors": list(torch.from_numpy(values).movedim(-1, -3) / 255),
+        "lists of pictures": [[Image.fromarray(frame) for frame in video] for video in values],
+    }
+    videos = read_videos(SimpleNamespace(frames=made[kind]), [])
+    found = [[round(float(frame.mean()) * 255) for frame in video] for video in videos]
+    assert found == [[3 * index, 3 * index + 1, 3 * index + 2] for index in range(count)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from videoapi import GenerationRequest, InvalidRequest, Mode
@@ -51,6 +51,19 @@ def make_arguments(request: GenerationRequest, signature: Signature, denoiser: M
     params = {name: value for name, value in request.params.items() if name in signature.parameters}
     fixed = {name: value for name, value in family.fixed.items() if name in signature.parameters}
     return {**family.preset, **arguments, **inputs, **params, **fixed}
+
+
+def make_batch_arguments(
+    requests: Sequence[GenerationRequest], signature: Signature, denoiser: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Every argument of one call that makes the videos of all these requests, which differ in their texts and seeds."""
+    arguments = make_arguments(requests[0], signature, denoiser)
+    if len(requests) > 1:
+        arguments["prompt"] = [request.prompt for request in requests]
+        if "negative_prompt" in arguments:
+            preset = arguments["negative_prompt"]
+            arguments["negative_prompt"] = [request.negative_prompt or preset for request in requests]
+    return arguments
 
 
 def _set_guidance(arguments: dict[str, Any], request: GenerationRequest, *, embeds_guidance: bool) -> None:

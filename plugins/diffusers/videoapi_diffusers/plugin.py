@@ -9,6 +9,7 @@ from pathlib import Path
 
 from videoapi import ModelFile, ModelSpec, Pipeline, hookimpl
 from videoapi_diffusers import placement
+from videoapi_diffusers.batching import read_batch_size
 from videoapi_diffusers.changes import read_changes
 from videoapi_diffusers.changes.lora import make_params
 from videoapi_diffusers.families import find_family
@@ -89,7 +90,7 @@ def build_spec(config: ModelFile) -> ModelSpec:
         params={
             **find_params(signatures, without=() if is_guided_twice(configs) else ("true_cfg_scale",)),
             **(make_params(changes["loras"]) if "loras" in changes else {}),
-            **find_quality(config, changes, classes),
+            **find_quality(config, changes, classes, is_batched=read_batch_size(config, modes) > 1),
         },
         settings={
             "source": str(source.folder) if source.is_local else name,

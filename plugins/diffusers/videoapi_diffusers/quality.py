@@ -19,21 +19,26 @@ PROFILES: Mapping[str, Mapping[str, Any]] = {
 }
 """The first block is always calculated; where it changed by less than the threshold since the last full step, what the
 others added then is added again."""
+COMMON = {"first_block": "whether a block is left out, it decides for all videos of a run together"}
+"""The caches with which a video depends on those beside it. The others go by the step alone."""
 
 
 def find_quality(
-    config: ModelFile, changes: Mapping[str, Any], classes: Collection[str]
+    config: ModelFile, changes: Mapping[str, Any], classes: Collection[str], *, is_batched: bool
 ) -> dict[str, Mapping[str, Any]]:
     """The schema of `params.quality` for a model of these pipeline classes; empty where it is lossless only.
 
     The file's own cache is one more choice, by its name, and the default. Raises ConfigurationError for a default that
-    is not offered, and for a cache that does not go with the model.
+    is not offered, and for a cache that does not go with the model or, where it `is_batched`, with several videos.
     """
     own = changes.get("cache", {}).get("name")
     if own and not CLASSES[own] & set(classes):
         other = [name for name, known in CLASSES.items() if known & set(classes)]
         raise config.error(CACHE, f"is not for this model: {own}. It goes with: {', '.join(other) or 'none'}")
-    profiles = [name for name, profile in PROFILES.items() if CLASSES[profile["name"]] & set(classes)]
+    if is_batched and own in COMMON:
+        raise config.error(CACHE, f"must not be {own} where limits.max_batch_size is more than 1: {COMMON[own]}")
+    known = {} if is_batched else PROFILES
+    profiles = [name for name, profile in known.items() if CLASSES[profile["name"]] & set(classes)]
     offered = [LOSSLESS, *profiles, *([own] if own else ())]
     default = config.get(KEY, str, own or LOSSLESS)
     if default not in offered:

@@ -9,13 +9,13 @@ import torch
 from videoapi import Audio, ModelError
 
 
-def read_audio(output: Any, pipeline: Any) -> Audio | None:
-    """The sound of the first video, if the pipeline makes one."""
+def read_audio(output: Any, pipeline: Any, index: int) -> Audio | None:
+    """The sound of the video with that index, if the pipeline makes one."""
     sound = next((value for name in ("audio", "sound") if (value := getattr(output, name, None)) is not None), None)
     if sound is None:
         return None
-    samples = torch.as_tensor(sound[0] if isinstance(sound, list) else sound).float().cpu()
-    samples = samples.reshape(-1, samples.shape[-1]) if samples.ndim < 3 else samples[0]
+    samples = torch.as_tensor(sound[index] if isinstance(sound, list) else sound).float().cpu()
+    samples = samples.reshape(-1, samples.shape[-1]) if samples.ndim < 3 else samples[index]
     return Audio(samples=samples.T.clamp(-1, 1).contiguous().numpy(), sample_rate=_find_sample_rate(pipeline))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -15,10 +15,12 @@ from videoapi_diffusers.signature import read_signature
 
 
 @contextmanager
-def decoding_for(pipeline: Any, request: GenerationRequest) -> Iterator[list[Kept]]:
-    """Within it, a call with `output_type="pt"` makes the request's size, and puts its frames into the list."""
+def decoding_for(pipeline: Any, requests: Sequence[GenerationRequest]) -> Iterator[list[Kept]]:
+    """Within it, a call with `output_type="pt"` makes the requests' size, and puts their frames into the list."""
     with ExitStack() as stack:
-        stack.enter_context(_sized_as_asked(pipeline, request))
+        stack.enter_context(_sized_as_asked(pipeline, requests[0]))
+        if len(requests) > 1:
+            stack.enter_context(_decoded_one_by_one(pipeline))
         stand_ins = stack.enter_context(_decoded_when_read(pipeline)) if can_stream(pipeline) else []
         yield stack.enter_context(_kept_as_decoded(pipeline, stand_ins))
 
@@ -63,8 +65,11 @@ def _decoded_when_read(pipeline: Any) -> Iterator[list[Kept]]:
         batch, _, times, height, width = latents.shape
         count, scale = (times - 1) * vae.config.scale_factor_temporal + 1, vae.spatial_compression_ratio
         stand_in = torch.empty(()).expand(batch, 3, count, height * scale, width * scale)
-        frames = Frames(count=count, chunks=_decode_in_turn(vae, latents), is_signed=True)
-        found.append(Kept(stand_in=stand_in, frames=frames))
+        videos = [
+            Frames(count=count, chunks=_decode_in_turn(vae, latents[index : index + 1]), is_signed=True)
+            for index in range(batch)
+        ]
+        found.append(Kept(stand_ins=[stand_in], videos=videos))
         return (stand_in,)
 
     vae.decode = decode
@@ -75,7 +80,7 @@ def _decoded_when_read(pipeline: Any) -> Iterator[list[Kept]]:
 
 
 def _decode_in_turn(vae: Any, latents: torch.Tensor) -> Iterator[torch.Tensor]:
-    """The frames (n, 3, height, width) of each latent of the first video, as `AutoencoderKLWan._decode` makes them."""
+    """The frames (n, 3, height, width) of each latent of the one video, as `AutoencoderKLWan._decode` makes them."""
     from diffusers.models.autoencoders.autoencoder_kl_wan import unpatchify
 
     vae.clear_cache()
@@ -85,7 +90,7 @@ def _decode_in_turn(vae: Any, latents: torch.Tensor) -> Iterator[torch.Tensor]:
         vae._hf_hook.pre_forward(vae)
     try:
         with torch.no_grad():
-            values = vae.post_quant_conv(latents[:1])
+            values = vae.post_quant_conv(latents)
         for time in range(values.shape[2]):
             vae._conv_idx = [0]
             first = {"first_chunk": True} if time == 0 else {}
@@ -116,17 +121,34 @@ def _kept_as_decoded(pipeline: Any, stand_ins: list[Kept]) -> Iterator[list[Kept
     def keep(video: torch.Tensor, output_type: str = "np", **options: Any) -> Any:
         if output_type != "pt" or options:
             return original(video, output_type=output_type, **options)
-        values = video[0].transpose(0, 1)
-        frames = next((each.frames for each in stand_ins if each.stand_in is video), None)
-        frames = frames or Frames(count=len(values), chunks=[values], is_signed=True)
-        kept.append(Kept(stand_in=values, frames=frames))
-        return [values]
+        values = [each.transpose(0, 1) for each in video]
+        videos = next((each.videos for each in stand_ins if each.stand_ins[0] is video), None)
+        videos = videos or [Frames(count=len(each), chunks=[each], is_signed=True) for each in values]
+        kept.append(Kept(stand_ins=values, videos=videos))
+        return values
 
     processor.postprocess_video = keep
     try:
         yield kept
     finally:
         del processor.postprocess_video
+
+
+@contextmanager
+def _decoded_one_by_one(pipeline: Any) -> Iterator[None]:
+    """Within it, the autoencoder takes one video of several after the other: several need their multiple of memory, and
+    some autoencoders fail.
+    """
+    vae: Any = getattr(pipeline, "vae", None)
+    # EasyAnimate's goes on with what it has kept of the one before.
+    if type(vae).__name__ == "AutoencoderKLMagvit" or getattr(vae, "use_slicing", True):
+        yield
+        return
+    vae.use_slicing = True
+    try:
+        yield
+    finally:
+        vae.use_slicing = False
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -39,10 +40,10 @@ class Frames:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kept:
-    """Frames that were put aside, and what the pipeline got in their place."""
+    """The frames of each video of a call that were put aside, and what the pipeline got in their place."""
 
-    stand_in: torch.Tensor
-    frames: Frames
+    stand_ins: Sequence[torch.Tensor]
+    videos: Sequence[Frames]
 
 
 def to_arrays(frames: Iterable[torch.Tensor], request: GenerationRequest) -> Iterator[NDArray[np.uint8]]:
@@ -59,27 +60,31 @@ def to_arrays(frames: Iterable[torch.Tensor], request: GenerationRequest) -> Ite
         yield pixels.permute(1, 2, 0).contiguous().cpu().numpy()
 
 
-def read_frames(output: Any, kept: Sequence[Kept]) -> Frames:
-    """The frames of the first video in a pipeline's output, whatever the pipeline calls and shapes them.
+def read_videos(output: Any, kept: Sequence[Kept]) -> Sequence[Frames]:
+    """The frames of each video in a pipeline's output, whatever the pipeline calls and shapes them.
 
     `kept` is what `decoding_for` has put aside. Raises ModelError when there is no video.
     """
-    video = next((getattr(output, name) for name in ("frames", "video", "videos") if hasattr(output, name)), None)
-    if kept and (video is None or _is_kept(video, kept[-1].stand_in)):
-        return kept[-1].frames
-    if isinstance(video, (list, tuple)) and len(video) == 1:
-        video = video[0]
-    if isinstance(video, (list, tuple)):
-        video = np.stack([np.asarray(frame) for frame in video])
-    if isinstance(video, np.ndarray):
-        video = torch.from_numpy(video).movedim(-1, -3)
-    if not isinstance(video, torch.Tensor):
+    made = next((getattr(output, name) for name in ("frames", "video", "videos") if hasattr(output, name)), None)
+    if kept and (made is None or _is_kept(made, kept[-1].stand_ins)):
+        return kept[-1].videos
+    if isinstance(made, (list, tuple)) and len(made) == 1:
+        made = made[0]
+    if isinstance(made, (list, tuple)) and all(isinstance(each, torch.Tensor) for each in made):
+        made = torch.stack(list(made))
+    elif isinstance(made, (list, tuple)):
+        made = np.stack([np.asarray(each) for each in made])
+    if isinstance(made, np.ndarray):
+        made = torch.from_numpy(made).movedim(-1, -3)
+    if not isinstance(made, torch.Tensor):
         raise ModelError("The pipeline made no video.")
-    values = video[0] if video.ndim == 5 else video
-    values = values if values.is_floating_point() else values / 255
-    return Frames(count=len(values), chunks=[values], is_signed=False)
+    values = made if made.is_floating_point() else made / 255
+    return [
+        Frames(count=len(each), chunks=[each], is_signed=False) for each in (values if values.ndim == 5 else [values])
+    ]
 
 
-def _is_kept(video: Any, stand_in: torch.Tensor) -> bool:
-    """Pipelines hand on the list, or the video in it."""
-    return video is stand_in or (isinstance(video, (list, tuple)) and len(video) == 1 and video[0] is stand_in)
+def _is_kept(made: Any, stand_ins: Sequence[torch.Tensor]) -> bool:
+    """Pipelines hand on the list of videos, or the one in it."""
+    given = made if isinstance(made, (list, tuple)) else [made]
+    return len(given) == len(stand_ins) and all(map(operator.is_, given, stand_ins))

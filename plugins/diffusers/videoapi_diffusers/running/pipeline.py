@@ -1,20 +1,23 @@
-"""Runs a loaded diffusers pipeline for one request."""
+"""Runs a loaded diffusers pipeline for one request, or for several at once."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from videoapi import Clip, GenerationRequest, InvalidRequest, Mode, ModelError, Progress
-from videoapi_diffusers.arguments import find_mode, make_arguments
+from videoapi import BatchProgress, Clip, GenerationRequest, InvalidRequest, Mode, ModelError, Progress
+from videoapi_diffusers.arguments import find_mode, make_batch_arguments
 from videoapi_diffusers.families import find_family
 from videoapi_diffusers.running.audio import read_audio
 from videoapi_diffusers.running.choices import NAMES, Choices
 from videoapi_diffusers.running.decoding import decoding_for, tidied_up
-from videoapi_diffusers.running.frames import read_frames, to_arrays
+from videoapi_diffusers.running.frames import read_videos, to_arrays
 from videoapi_diffusers.running.memory import LOWER, each_watched, memory_watched
 from videoapi_diffusers.running.preview import LatentPreview, in_order, predicted_latents
 from videoapi_diffusers.running.siblings import Siblings
@@ -46,58 +49,86 @@ class DiffusersPipeline:
 
     def generate(self, request: GenerationRequest, progress: Progress) -> Clip:
         """Raises ModelError when the result holds NaN or infinity. Cancels between two denoising steps."""
-        pipeline = self._siblings.find(find_mode(request))
+        return self._generate([request], progress, [progress])[0]
+
+    def generate_batch(self, requests: Sequence[GenerationRequest], progress: BatchProgress) -> list[Clip]:
+        """In one call of the pipeline. Raises what `generate` does."""
+        return self._generate(requests, progress, progress.each)
+
+    def _generate(
+        self, requests: Sequence[GenerationRequest], progress: Progress, each: Sequence[Progress]
+    ) -> list[Clip]:
+        """`each` is for what concerns one of the requests alone."""
+        first = requests[0]
+        pipeline = self._siblings.find(find_mode(first))
         signature = read_signature(type(pipeline).__name__)
         if signature is None:
             raise ModelError(f"'{type(pipeline).__name__}' is no pipeline of the installed diffusers.")
         family = find_family(signature.name)
         if family.check is not None:
-            family.check(request, pipeline)
-        arguments = make_arguments(request, signature, getattr(find_denoiser(pipeline), "config", {}))
-        self._check_params(request, signature)
-        warn_of_cut_prompts(pipeline, request, signature, progress)
+            family.check(first, pipeline)
+        arguments = make_batch_arguments(requests, signature, getattr(find_denoiser(pipeline), "config", {}))
+        self._check_params(first, signature)
+        for request, own in zip(requests, each, strict=True):
+            warn_of_cut_prompts(pipeline, request, signature, own)
         with memory_watched("the video was being made", self._remedy):
-            output, frames = self._run(pipeline, signature, request, arguments, progress)
-        decoded = each_watched(to_arrays(frames, request), "the frames were being decoded", self._remedy)
-        return Clip(frames=decoded, audio=read_audio(output, pipeline))
+            output, videos = self._run(pipeline, signature, requests, arguments, progress, each)
+        return [
+            Clip(
+                frames=each_watched(to_arrays(frames, first), "the frames were being decoded", self._remedy),
+                audio=read_audio(output, pipeline, index),
+            )
+            for index, frames in enumerate(videos)
+        ]
 
     def _run(
         self,
         pipeline: Any,
         signature: Signature,
-        request: GenerationRequest,
+        requests: Sequence[GenerationRequest],
         arguments: dict[str, Any],
         progress: Progress,
-    ) -> tuple[Any, Iterable[torch.Tensor]]:
+        each: Sequence[Progress],
+    ) -> tuple[Any, list[Iterable[torch.Tensor]]]:
+        first = requests[0]
         family = find_family(signature.name)
-        watch = Watch(pipeline, progress, family.count_sections(request.num_frames, arguments))
+        watch = Watch(pipeline, progress, family.count_sections(first.num_frames, arguments))
 
-        def offer_preview(latents: torch.Tensor) -> None:
+        def offer_previews(latents: torch.Tensor) -> None:
             if self._preview.is_ready:
-                progress.preview(
-                    lambda: self._preview.make(in_order(predicted_latents(pipeline, latents), family.latents))
-                )
+                for index, own in enumerate(each):
+                    own.preview(partial(self._look_at, pipeline, latents, family.latents, index))
 
-        watch.on_step = offer_preview
+        watch.on_step = offer_previews
         if "guider" in signature.components:
-            pipeline.guider = pipeline.guider.new(guidance_scale=request.guidance_scale)
+            pipeline.guider = pipeline.guider.new(guidance_scale=first.guidance_scale)
         # On the CPU, so that a seed gives the same noise on every device.
-        arguments["generator"] = torch.Generator("cpu").manual_seed(request.seed)
+        generators = [torch.Generator("cpu").manual_seed(request.seed) for request in requests]
+        arguments["generator"] = generators if len(requests) > 1 else generators[0]
         # I2VGen-XL draws its image's latents without the generator.
-        torch.manual_seed(request.seed)
+        torch.manual_seed(first.seed)
         has_callback = "callback_on_step_end" in signature.parameters
         with (
             tidied_up(pipeline),
-            self._choices.made(pipeline, request),
+            self._choices.made(pipeline, first),
             watch.following(arguments, has_callback=has_callback),
-            decoding_for(pipeline, request) as kept,
+            decoding_for(pipeline, requests) as kept,
         ):
             output = pipeline(**arguments, output_type="pt")
-        frames = read_frames(output, kept)
-        frames.check_count(request)
-        if watch.latents is None:
-            return output, frames
-        return output, self._preview.learning(in_order(watch.latents, family.latents), frames)
+        videos = read_videos(output, kept)
+        if len(videos) != len(requests):
+            raise ModelError(f"The pipeline made {len(videos)} videos of {len(requests)}.")
+        for frames in videos:
+            frames.check_count(first)
+        if watch.latents is None or len(watch.latents) != len(requests):
+            return output, list(videos)
+        latents = in_order(watch.latents, family.latents)
+        return output, [
+            self._preview.learning(latents[index : index + 1], frames) for index, frames in enumerate(videos)
+        ]
+
+    def _look_at(self, pipeline: Any, latents: torch.Tensor, axes: str, index: int) -> NDArray[np.uint8]:
+        return self._preview.make(in_order(predicted_latents(pipeline, latents), axes)[index])
 
     def _check_params(self, request: GenerationRequest, signature: Signature) -> None:
         """What belongs to a sibling has no effect here; its default may stand there."""

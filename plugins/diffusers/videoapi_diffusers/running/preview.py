@@ -64,9 +64,9 @@ class LatentPreview:
         self._map = torch.linalg.solve(self._squares + ridge, self._products).float()
 
     def make(self, latents: torch.Tensor) -> NDArray[np.uint8]:
-        """The middle of the clip as RGB (height, width, 3), in latent pixels."""
+        """The middle of the clip (channels, time, height, width) as RGB (height, width, 3), in latent pixels."""
         assert self._map is not None
-        middle = latents[0, :, latents.shape[2] // 2]
+        middle = latents[:, latents.shape[1] // 2]
         picture = _with_one(middle.permute(1, 2, 0)) @ self._map
         pixels: NDArray[np.uint8] = picture.mul(255).round().clamp(0, 255).to(torch.uint8).numpy()
         return pixels

@@ -1,0 +1,58 @@
+"""Which pipelines make several videos in one call, each as it would be alone."""
+
+from __future__ import annotations
+
+from videoapi import ModelFile
+from videoapi_diffusers.families import Modes
+
+KEY = "limits.max_batch_size"
+EQUAL = frozenset(
+    {
+        "AllegroPipeline",
+        "AnimateDiffPAGPipeline",
+        "AnimateDiffPipeline",
+        "AnyFlowPipeline",
+        "CogVideoXPipeline",
+        "Cosmos2_5_PredictBasePipeline",
+        "CosmosTextToWorldPipeline",
+        "EasyAnimatePipeline",
+        "HeliosPipeline",
+        "HunyuanVideo15Pipeline",
+        "HunyuanVideoPipeline",
+        "Kandinsky5T2VPipeline",
+        "LTX2Pipeline",
+        "LTXConditionPipeline",
+        "LTXPipeline",
+        "MochiPipeline",
+        "SanaVideoPipeline",
+        "SkyReelsV2Pipeline",
+        "TextToVideoSDPipeline",
+        "WanPipeline",
+    }
+)
+"""Those of which `tests/test_batches.py` compares the videos of one call with those made one by one."""
+UNEQUAL = {
+    "EasyAnimateInpaintPipeline": "takes no list of generators",
+    "LattePipeline": "reads the padding of several prompts, and not that of one",
+    "SkyReelsV2DiffusionForcingPipeline": "fails with several prompts in diffusers 0.42",
+    "WanVACEPipeline": "takes no list of prompts",
+}
+"""Those that fail with several, or make other videos."""
+
+
+def read_batch_size(config: ModelFile, modes: Modes) -> int:
+    """How many videos a run may make. Raises ConfigurationError where it must be one."""
+    size = config.get(KEY, int, 1)
+    if size > 1 and (problem := _find_problem(modes)):
+        raise config.error(KEY, f"must be 1, not {size}: {problem}")
+    return size
+
+
+def _find_problem(modes: Modes) -> str:
+    """Why this model makes one video at a time; empty where it does not."""
+    name = modes.get("text")
+    if name is None:
+        return "only videos from text alone are made together, and this model makes none"
+    if name in UNEQUAL:
+        return f"{name} {UNEQUAL[name]}"
+    return "" if name in EQUAL else f"{name} was not tried with several prompts in one call"
