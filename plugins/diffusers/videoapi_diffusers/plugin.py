@@ -8,12 +8,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 from videoapi import ModelFile, ModelSpec, Pipeline, hookimpl
-from videoapi_diffusers import placement
+from videoapi_diffusers import embeddings, placement
 from videoapi_diffusers.changes import read_changes
 from videoapi_diffusers.changes.lora import make_params
 from videoapi_diffusers.families import find_family
 from videoapi_diffusers.inputs import find_modes, find_problem
-from videoapi_diffusers.loading import EMBEDDINGS_MIB
 from videoapi_diffusers.params import find_params
 from videoapi_diffusers.quality import find_quality
 from videoapi_diffusers.shape import find_frame_grid, find_size_multiple
@@ -92,7 +91,7 @@ def build_spec(config: ModelFile) -> ModelSpec:
             "revision": revision,
             "weights": read_weights(config, signature, configs),
             "placement": placement.read(config),
-            "embeddings_mib": _find_embeddings(config),
+            "embeddings": embeddings.read(config),
         },
     )
 
@@ -117,14 +116,6 @@ def _find_signature(config: ModelFile, source: Source) -> Signature:
     if problem:
         raise config.error(key, f"cannot be served: {pipeline_class} {problem}")
     return signature
-
-
-def _find_embeddings(config: ModelFile) -> int:
-    """MiB of text embeddings to keep."""
-    key = "diffusers.text_embeddings_mib"
-    if (found := config.get(key, int, EMBEDDINGS_MIB)) < 0:
-        raise config.error(key, f"must be 0 or more, not {found}")
-    return found
 
 
 def _find_dtype(config: ModelFile) -> str | None:
