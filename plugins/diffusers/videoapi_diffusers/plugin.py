@@ -13,6 +13,7 @@ from videoapi_diffusers.changes import read_changes
 from videoapi_diffusers.changes.lora import make_params
 from videoapi_diffusers.families import find_family
 from videoapi_diffusers.inputs import find_modes, find_problem
+from videoapi_diffusers.parallel import asked
 from videoapi_diffusers.params import find_params
 from videoapi_diffusers.quality import find_quality
 from videoapi_diffusers.shape import find_frame_grid, find_size_multiple
@@ -35,9 +36,13 @@ def register_models(register: Callable[[ModelSpec], None], configs: Sequence[Mod
 @hookimpl
 def load_model(spec: ModelSpec) -> Pipeline:
     from videoapi_diffusers.loading import load
+    from videoapi_diffusers.parallel.leader import load_parallel
     from videoapi_diffusers.running.warming import warm_up
 
-    pipeline = load(**spec.settings)
+    settings = dict(spec.settings)
+    if parallel := settings.pop("parallel", None):
+        return load_parallel(settings, parallel)
+    pipeline = load(**settings)
     if "compile" in spec.settings["changes"]:
         warm_up(pipeline, spec, spec.settings["changes"]["compile"]["warm_up"])
     return pipeline
@@ -66,7 +71,8 @@ def build_spec(config: ModelFile) -> ModelSpec:
     classes = dict.fromkeys([signature.name, *modes.values()])
     signatures = [each for each in map(read_signature, classes) if each is not None]
     scales = find_family(signature.name).scales
-    changes = read_changes(config)
+    changes, placed = read_changes(config), placement.read(config)
+    parallel = asked.read(config, changes, placed)
     multiple = math.lcm(*(find_size_multiple(each, configs, scales) for each in signatures))
     return ModelSpec(
         name=config.name,
@@ -80,7 +86,8 @@ def build_spec(config: ModelFile) -> ModelSpec:
         params={
             **find_params(signatures, without=() if is_guided_twice(configs) else ("true_cfg_scale",)),
             **(make_params(changes["loras"]) if "loras" in changes else {}),
-            **find_quality(config, changes, classes),
+            # A cache would be another one in each process.
+            **find_quality(config, changes, () if parallel else classes),
         },
         settings={
             "source": str(source.folder) if source.is_local else name,
@@ -90,8 +97,9 @@ def build_spec(config: ModelFile) -> ModelSpec:
             "changes": changes,
             "revision": revision,
             "weights": read_weights(config, signature, configs),
-            "placement": placement.read(config),
+            "placement": placed,
             "embeddings": embeddings.read(config),
+            **({"parallel": parallel} if parallel else {}),
         },
     )
 

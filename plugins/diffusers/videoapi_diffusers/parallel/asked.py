@@ -1,0 +1,45 @@
+"""What a model file says about the processes that calculate a video together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from videoapi import ModelFile
+from videoapi_diffusers.placement import DEVICE, OFFLOAD
+
+KEY = "diffusers.context_parallel"
+DEGREES = ("ulysses_degree", "ring_degree")
+SWITCHES = ("ulysses_anything", "ring_anything")
+# Those that leave the denoiser where it is.
+OFFLOADS = ("auto", "none", "text_encoder")
+# Why a change of the pipeline does not go with it.
+REFUSED = {
+    "cache": "each process would decide for itself which layers to leave out",
+    "compile": "diffusers does not compile what it divides",
+}
+
+
+def read(config: ModelFile, changes: Mapping[str, Any], placement: Mapping[str, str]) -> dict[str, Any]:
+    """What diffusers' `ContextParallelConfig` is to be made with; empty where the file asks for nothing.
+
+    Raises ConfigurationError for a key's value, and for what does not go with it.
+    """
+    if not config.names(KEY):
+        return {}
+    degrees = {name: config.get(f"{KEY}.{name}", int, 1) for name in DEGREES}
+    if min(degrees.values()) < 1 or max(degrees.values()) < 2:
+        raise config.error(KEY, f"must have a {' or a '.join(DEGREES)} of 2 or more, and none below 1")
+    for name, reason in REFUSED.items():
+        if name in changes:
+            raise config.error(f"diffusers.{name}", f"does not go with '{KEY}': {reason}")
+    if placement["offload"] not in OFFLOADS:
+        raise config.error(OFFLOAD, f"must be one of {', '.join(OFFLOADS)} with '{KEY}', not {placement['offload']!r}")
+    if ":" in placement["device"]:
+        raise config.error(DEVICE, f"must be without a number with '{KEY}': each process has its own")
+    return degrees | {name: True for name in SWITCHES if config.get(f"{KEY}.{name}", bool, False)}
+
+
+def count_processes(wanted: Mapping[str, Any]) -> int:
+    """With the model's own."""
+    return int(wanted["ulysses_degree"] * wanted["ring_degree"])
