@@ -20,7 +20,7 @@ from PIL import Image
 
 from plugins.diffusers.tests.table import make_spec
 from plugins.diffusers.tests.tiny import TINY
-from videoapi import Cancelled, ConfigurationError, ModelError, ModelFile
+from videoapi import Cancelled, ConfigurationError, Mode, ModelError, ModelFile
 from videoapi_diffusers import load
 from videoapi_diffusers.parallel import messages
 from videoapi_diffusers.parallel.follower import Channel, Follower
@@ -43,10 +43,10 @@ from plugins.diffusers.tests.tiny import TINY
 from videoapi import GenerationRequest, ModelFile
 from videoapi_diffusers.plugin import build_spec, load_model
 
-file, name, out = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+file, (name, mode, out, values) = Path(sys.argv[1]), sys.argv[2:]
 spec = build_spec(ModelFile(file, yaml.safe_load(file.read_text())))
 pipeline = load_model(spec)
-request = GenerationRequest(**json.loads(sys.argv[4]), **TINY[name].ask(min(spec.modes), spec))
+request = GenerationRequest(**json.loads(values), **TINY[name].ask(mode, spec))
 tokens = {"block": [], "whole": []}
 
 def record(module, positional, named):
@@ -78,24 +78,30 @@ def write(file: Path, folder: Path, **keys: Any) -> Path:
 
 # Of LTX, the tokens of the text are divided as well.
 FAMILIES = [
-    ("wan_text", TWO),
-    pytest.param("wan_text", {**TWO, "ulysses_anything": True}, marks=pytest.mark.slow),
-    pytest.param("wan_experts", TWO, marks=pytest.mark.slow),
-    pytest.param("wan_image", TWO, marks=pytest.mark.slow),
-    pytest.param("ltx", TWO, marks=pytest.mark.slow),
-    pytest.param("ltx2", TWO, marks=pytest.mark.slow),
+    ("wan_text", "text", TWO),
+    *(
+        pytest.param(*values, marks=pytest.mark.slow)
+        for values in (
+            ("wan_text", "clip", {**TWO, "ulysses_anything": True}),
+            ("wan_experts", "text", TWO),
+            ("wan_image", "first_frame", TWO),
+            ("wan_ti2v", "first_frame", TWO),
+            ("ltx", "text", TWO),
+            ("ltx2", "text", TWO),
+        )
+    ),
 ]
 
 
-@pytest.mark.parametrize(("name", "degrees"), FAMILIES)
+@pytest.mark.parametrize(("name", "mode", "degrees"), FAMILIES)
 def test_several_processes_make_the_video_of_one(
-    name: str, degrees: dict[str, Any], folders: Folders, tmp_path: Path, make_request: Any, progress: Any
+    name: str, mode: Mode, degrees: dict[str, Any], folders: Folders, tmp_path: Path, make_request: Any, progress: Any
 ) -> None:
     values = {"prompt": "a b c", "negative_prompt": "d", "fps": 8, "num_inference_steps": 3, "guidance_scale": 4.0}
     values["seed"] = 1
     out = tmp_path / "frames.npz"
     file = write(tmp_path / "model.yaml", folders(name), context_parallel=degrees)
-    command = [sys.executable, "-W", "ignore", "-c", FIRST, file, name, out]
+    command = [sys.executable, "-W", "ignore", "-c", FIRST, file, name, mode, out]
     run = subprocess.run([*command, json.dumps(values)], capture_output=True, text=True, timeout=300, check=False)
     assert run.returncode == 0, run.stderr[-3000:]
     tokens = json.loads(run.stdout.splitlines()[-1])
@@ -103,7 +109,7 @@ def test_several_processes_make_the_video_of_one(
     assert all(mine < whole for mine, whole in zip(tokens["block"], tokens["whole"], strict=True))
     assert sum(tokens["block"]) == pytest.approx(share * sum(tokens["whole"]), rel=0.2)
     spec = make_spec(folders(name))
-    request = make_request(**values, **TINY[name].ask(min(spec.modes), spec))
+    request = make_request(**values, **TINY[name].ask(mode, spec))
     alone = np.stack(list(load(**spec.settings).generate(request, progress()).frames)).astype(int)
     made = np.load(out)
     assert made["first"].shape == alone.shape
@@ -178,6 +184,17 @@ def test_the_degrees_are_diffusers_own() -> None:
 def test_what_does_not_go_together_is_an_error_by_its_key(keys: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         read(**keys)
+
+
+def test_only_modes_that_can_be_divided_are_offered(folders: Folders, tmp_path: Path) -> None:
+    def read(name: str) -> Any:
+        file = write(tmp_path / "model.yaml", folders(name))
+        return build_spec(ModelFile(file, yaml.safe_load(file.read_text()))).modes
+
+    assert read("wan_text") == {"text", "clip"}
+    assert read("ltx") == {"text"}
+    with pytest.raises(ConfigurationError, match=r"is not for this model: CogVideoXPipeline, .* It goes with: LTX2"):
+        read("cogvideox")
 
 
 def test_a_request_arrives_as_it_was_sent(make_request: Any) -> None:

@@ -67,12 +67,14 @@ def build_spec(config: ModelFile) -> ModelSpec:
         raise config.error("parameters.model", f"is not a folder: {name}")
     signature = _find_signature(config, source)
     configs = source.read_configs()
+    changes, placed = read_changes(config), placement.read(config)
+    parallel = asked.read(config, changes, placed)
     modes = find_modes(signature, configs)
+    if parallel:
+        modes = asked.select_modes(config, modes)
     classes = dict.fromkeys([signature.name, *modes.values()])
     signatures = [each for each in map(read_signature, classes) if each is not None]
     scales = find_family(signature.name).scales
-    changes, placed = read_changes(config), placement.read(config)
-    parallel = asked.read(config, changes, placed)
     multiple = math.lcm(*(find_size_multiple(each, configs, scales) for each in signatures))
     return ModelSpec(
         name=config.name,

@@ -6,11 +6,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from videoapi import ModelFile
+from videoapi_diffusers.families import Modes
 from videoapi_diffusers.placement import DEVICE, OFFLOAD
 
 KEY = "diffusers.context_parallel"
 DEGREES = ("ulysses_degree", "ring_degree")
 SWITCHES = ("ulysses_anything", "ring_anything")
+CLASSES = frozenset(
+    {"WanPipeline", "WanImageToVideoPipeline", "WanVideoToVideoPipeline", "LTXPipeline", "LTX2Pipeline"},
+)
+"""The pipelines that it was tried with.
+
+Not among them: those whose denoiser diffusers has no plan for; LTX with an image, which has a step's time for each
+token, and the plan leaves it whole; Helios, whose plan is for its released size alone.
+"""
 # Those that leave the denoiser where it is.
 OFFLOADS = ("auto", "none", "text_encoder")
 # Why a change of the pipeline does not go with it.
@@ -38,6 +47,15 @@ def read(config: ModelFile, changes: Mapping[str, Any], placement: Mapping[str, 
     if ":" in placement["device"]:
         raise config.error(DEVICE, f"must be without a number with '{KEY}': each process has its own")
     return degrees | {name: True for name in SWITCHES if config.get(f"{KEY}.{name}", bool, False)}
+
+
+def select_modes(config: ModelFile, modes: Modes) -> Modes:
+    """Those whose pipelines can be divided. Raises ConfigurationError where there is none."""
+    found: Modes = {mode: name for mode, name in modes.items() if name in CLASSES}
+    if not found:
+        names = ", ".join(dict.fromkeys(modes.values()))
+        raise config.error(KEY, f"is not for this model: {names}. It goes with: {', '.join(sorted(CLASSES))}")
+    return found
 
 
 def count_processes(wanted: Mapping[str, Any]) -> int:

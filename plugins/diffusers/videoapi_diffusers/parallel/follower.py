@@ -112,14 +112,9 @@ class Follower:
             doing(message)
         except Cancelled:
             self._channel.answer(kind="cancelled")
+        # Of any kind, as in the first process.
         except Exception as error:
-            logger.exception("process %d of the model failed", self._rank + 1)
-            # What is not meant for a client is in the log.
-            is_told = isinstance(error, (InvalidRequest, ModelError))
-            words = (
-                str(error) if is_told else f"It failed with {type(error).__name__}; the server's log has the details."
-            )
-            self._channel.answer(kind="error", words=words, holds_others=message["kind"] != "load")
+            self._channel.answer(kind="error", words=_describe(error), holds_others=message["kind"] != "load")
         else:
             self._channel.answer(kind="done")
 

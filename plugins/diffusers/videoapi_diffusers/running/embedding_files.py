@@ -57,7 +57,7 @@ class EmbeddingFiles:
         except FileNotFoundError:
             return None
         # A file that is not ours may be anything.
-        except (OSError, SafetensorError, ValueError, LookupError, TypeError, AttributeError) as error:
+        except (OSError, SafetensorError, RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
             logger.warning("an embedding on disk is not used and will be written again: %s", error)
             return None
         return output
