@@ -41,7 +41,10 @@ class Team:
         """For this process and the others, and as long as they are there."""
         self._has_ended = threading.Event()
         self._lock = threading.Lock()
-        self._others = [Other(rank, self._lose) for rank in range(1, count)]
+        # One may be lost before the next is started.
+        self._others: list[Other] = []
+        for rank in range(1, count):
+            self._others.append(Other(rank, self._lose))
 
     def tell(self, **message: Any) -> None:
         for other in self._others:
