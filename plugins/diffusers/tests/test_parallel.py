@@ -76,7 +76,6 @@ def write(file: Path, folder: Path, **keys: Any) -> Path:
     return file
 
 
-# Of LTX, the tokens of the text are divided as well.
 FAMILIES = [
     ("wan_text", "text", TWO),
     *(
@@ -86,8 +85,6 @@ FAMILIES = [
             ("wan_experts", "text", TWO),
             ("wan_image", "first_frame", TWO),
             ("wan_ti2v", "first_frame", TWO),
-            ("ltx", "text", TWO),
-            ("ltx2", "text", TWO),
         )
     ),
 ]
@@ -192,9 +189,9 @@ def test_only_modes_that_can_be_divided_are_offered(folders: Folders, tmp_path: 
         return build_spec(ModelFile(file, yaml.safe_load(file.read_text()))).modes
 
     assert read("wan_text") == {"text", "clip"}
-    assert read("ltx") == {"text"}
-    with pytest.raises(ConfigurationError, match=r"is not for this model: CogVideoXPipeline, .* It goes with: LTX2"):
-        read("cogvideox")
+    for name in ("ltx", "ltx2", "cogvideox"):
+        with pytest.raises(ConfigurationError, match=r"is not for this model: .*Pipeline\. It goes with: WanImageTo"):
+            read(name)
 
 
 def test_a_request_arrives_as_it_was_sent(make_request: Any) -> None:

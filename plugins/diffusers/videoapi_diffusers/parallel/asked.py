@@ -12,13 +12,11 @@ from videoapi_diffusers.placement import DEVICE, OFFLOAD
 KEY = "diffusers.context_parallel"
 DEGREES = ("ulysses_degree", "ring_degree")
 SWITCHES = ("ulysses_anything", "ring_anything")
-CLASSES = frozenset(
-    {"WanPipeline", "WanImageToVideoPipeline", "WanVideoToVideoPipeline", "LTXPipeline", "LTX2Pipeline"},
-)
-"""The pipelines that it was tried with.
+CLASSES = frozenset({"WanPipeline", "WanImageToVideoPipeline", "WanVideoToVideoPipeline"})
+"""The pipelines that it was tried with, and that come out right.
 
-Not among them: those whose denoiser diffusers has no plan for; LTX with an image, which has a step's time for each
-token, and the plan leaves it whole; Helios, whose plan is for its released size alone.
+Not among them: those whose denoiser diffusers has no plan for; LTX, whose mask of the text is for all heads of
+attention where each process has some of them; Helios, whose plan is for its released size alone.
 """
 # Those that leave the denoiser where it is.
 OFFLOADS = ("auto", "none", "text_encoder")
