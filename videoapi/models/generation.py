@@ -129,7 +129,8 @@ class Generation(models.Model):
         """Those that have the same one can be made in one run; None for one that is run alone: with inputs, or after a
         run that did not end, which may have been its fault.
         """
-        if self.parameters.get("inputs") or self.attempt or self.batch_size > 1:
+        has_inputs = bool(self.start_image or self.end_image or self.clip)
+        if has_inputs or self.attempt or self.batch_size > 1:
             return None
         parameters = {**self.parameters, "negative_prompt": bool(self.parameters["negative_prompt"])}
         return self.width, self.height, self.fps, parameters

@@ -128,6 +128,11 @@ def test_a_family_that_cannot_is_refused_with_the_reason_which_is_true(
     [
         ("wan_image", {}, "only videos from text alone are made together, and this model makes none"),
         ("wan_text", {"diffusers": {"cache": "first_block"}}, "must not be first_block where limits.max_batch_size is"),
+        (
+            "wan_text",
+            {"diffusers": {"context_parallel": {"ulysses_degree": 2}, "device": "cpu"}},
+            "must be 1, not 2: with diffusers.context_parallel, the processes share one video",
+        ),
         ("wan_text", {"diffusers": {"quality": "fast"}}, "must be one of lossless for this model, not 'fast'"),
     ],
 )

@@ -60,7 +60,7 @@ def test_the_same_prompt_again_costs_no_encoder_and_makes_the_same(
     del calls[:]
     assert np.array_equal(first, frames_of(pipeline, request, progress))
     assert calls == []
-    uncached = load(**{**spec.settings, "embeddings_mib": 0})
+    uncached = load(**{**spec.settings, "embeddings": {"memory_mib": 0}})
     assert np.array_equal(first, frames_of(uncached, request, progress))
     calls = count_calls(uncached.pipeline)
     frames_of(uncached, request, progress)
@@ -175,4 +175,4 @@ def test_the_room_is_the_files(text_folder: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"'diffusers\.text_embeddings_mib' must be 0 or more, not -1"):
         build_spec(ModelFile(Path("wan.yaml"), {**keys, "diffusers": {"text_embeddings_mib": -1}}))
     file = ModelFile(Path("wan.yaml"), {**keys, "diffusers": {"text_embeddings_mib": 9}})
-    assert build_spec(file).settings["embeddings_mib"] == 9
+    assert build_spec(file).settings["embeddings"] == {"memory_mib": 9}

@@ -47,7 +47,7 @@ def test_a_local_folder_says_itself_what_it_is(tmp_path: Path) -> None:
         "revision": None,
         "weights": {},
         "placement": {"device": "", "offload": "auto"},
-        "embeddings_mib": 512,
+        "embeddings": {"memory_mib": 512},
     }
     assert (spec.defaults.width, spec.defaults.height, spec.defaults.num_frames) == (832, 480, 81)
 

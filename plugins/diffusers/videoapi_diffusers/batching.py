@@ -40,10 +40,13 @@ UNEQUAL = {
 """Those that fail with several, or make other videos."""
 
 
-def read_batch_size(config: ModelFile, modes: Modes) -> int:
+PARALLEL = "with diffusers.context_parallel, the processes share one video"
+
+
+def read_batch_size(config: ModelFile, modes: Modes, *, is_parallel: bool) -> int:
     """How many videos a run may make. Raises ConfigurationError where it must be one."""
     size = config.get(KEY, int, 1)
-    if size > 1 and (problem := _find_problem(modes)):
+    if size > 1 and (problem := PARALLEL if is_parallel else _find_problem(modes)):
         raise config.error(KEY, f"must be 1, not {size}: {problem}")
     return size
 

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from videoapi import Mode, ModelError
 from videoapi_diffusers.changes import apply_changes
+from videoapi_diffusers.embeddings import MEMORY_MIB
 from videoapi_diffusers.families import find_family
 from videoapi_diffusers.placement import find_device, place
 from videoapi_diffusers.shape import Configs
 from videoapi_diffusers.source import Source
 from videoapi_diffusers.weights.casting import cast_weights
 from videoapi_diffusers.weights.stored import find_folder, load_stored
-
-# Of main memory for text embeddings: Wan's of one text take 4 MiB in half precision.
-EMBEDDINGS_MIB = 512
 
 if TYPE_CHECKING:
     import torch
@@ -33,14 +31,14 @@ def load(
     revision: str | None = None,
     weights: Mapping[str, Any] | None = None,
     placement: Mapping[str, str] | None = None,
-    embeddings_mib: int = EMBEDDINGS_MIB,
+    embeddings: Mapping[str, Any] | None = None,
 ) -> DiffusersPipeline:
     """Load a folder or a hub id.
 
     `dtype` is torch's name of the precision; by default bfloat16 on a GPU and float32 on a CPU. `modes` are the classes
     that share the weights, for what a request may make a video from; `changes` are those of `read_changes`, `weights`
-    those of `read_weights`, `placement` that of `placement.read`. A hub id is downloaded first, at that `revision`. Up
-    to `embeddings_mib` of text embeddings are kept. Raises ModelError.
+    those of `read_weights`, `placement` that of `placement.read`, `embeddings` that of `embeddings.read`. A hub id is
+    downloaded first, at that `revision`. Raises ModelError.
     """
     os.environ.setdefault("DIFFUSERS_DISABLE_REMOTE_CODE", "1")
     import diffusers
@@ -48,6 +46,7 @@ def load(
     import transformers
     from safetensors import SafetensorError
 
+    from videoapi_diffusers.running.embedding_files import open_files
     from videoapi_diffusers.running.embeddings import EmbeddingCache
     from videoapi_diffusers.running.memory import find_remedy, memory_watched
     from videoapi_diffusers.running.pipeline import DiffusersPipeline
@@ -78,7 +77,9 @@ def load(
     cast_weights(pipeline, weights)
     with memory_watched(f"the weights were going to {device}", "'diffusers.offload: group' needs the least"):
         chosen = place(pipeline, device, offload)
-    EmbeddingCache(embeddings_mib).attach(pipeline)
+    embeddings = embeddings or {"memory_mib": MEMORY_MIB}
+    files = open_files(pipeline, embeddings, folder, weights, device)
+    EmbeddingCache(embeddings["memory_mib"], files).attach(pipeline)
     return DiffusersPipeline(pipeline, modes, changes, find_remedy(pipeline, device, chosen))
 
 

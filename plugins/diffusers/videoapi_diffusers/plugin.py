@@ -8,13 +8,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 from videoapi import ModelFile, ModelSpec, Pipeline, hookimpl
-from videoapi_diffusers import placement
+from videoapi_diffusers import embeddings, placement
 from videoapi_diffusers.batching import read_batch_size
 from videoapi_diffusers.changes import read_changes
 from videoapi_diffusers.changes.lora import make_params
 from videoapi_diffusers.families import find_family
 from videoapi_diffusers.inputs import find_modes, find_problem
-from videoapi_diffusers.loading import EMBEDDINGS_MIB
+from videoapi_diffusers.parallel import asked
 from videoapi_diffusers.params import find_params
 from videoapi_diffusers.quality import find_quality
 from videoapi_diffusers.shape import find_frame_grid, find_size_multiple
@@ -44,9 +44,13 @@ def register_models(register: Callable[[ModelSpec], None], configs: Sequence[Mod
 @hookimpl
 def load_model(spec: ModelSpec) -> Pipeline:
     from videoapi_diffusers.loading import load
+    from videoapi_diffusers.parallel.leader import load_parallel
     from videoapi_diffusers.running.warming import warm_up
 
-    pipeline = load(**spec.settings)
+    settings = dict(spec.settings)
+    if parallel := settings.pop("parallel", None):
+        return load_parallel(settings, parallel)
+    pipeline = load(**settings)
     if "compile" in spec.settings["changes"]:
         warm_up(pipeline, spec, spec.settings["changes"]["compile"]["warm_up"])
     return pipeline
@@ -71,11 +75,15 @@ def build_spec(config: ModelFile) -> ModelSpec:
         raise config.error("parameters.model", f"is not a folder: {name}")
     signature = _find_signature(config, source)
     configs = source.read_configs()
+    changes, placed = read_changes(config), placement.read(config)
+    parallel = asked.read(config, changes, placed)
     modes = find_modes(signature, configs)
+    if parallel:
+        modes = asked.select_modes(config, modes)
+    batch_size = read_batch_size(config, modes, is_parallel=bool(parallel))
     classes = dict.fromkeys([signature.name, *modes.values()])
     signatures = [each for each in map(read_signature, classes) if each is not None]
     scales = find_family(signature.name).scales
-    changes = read_changes(config)
     multiple = math.lcm(*(find_size_multiple(each, configs, scales) for each in signatures))
     return ModelSpec(
         name=config.name,
@@ -90,7 +98,8 @@ def build_spec(config: ModelFile) -> ModelSpec:
         params={
             **find_params(signatures, without=() if is_guided_twice(configs) else ("true_cfg_scale",)),
             **(make_params(changes["loras"]) if "loras" in changes else {}),
-            **find_quality(config, changes, classes, is_batched=read_batch_size(config, modes) > 1),
+            # A cache would be another one in each process.
+            **find_quality(config, changes, () if parallel else classes, is_batched=batch_size > 1),
         },
         settings={
             "source": str(source.folder) if source.is_local else name,
@@ -100,8 +109,9 @@ def build_spec(config: ModelFile) -> ModelSpec:
             "changes": changes,
             "revision": revision,
             "weights": read_weights(config, signature, configs),
-            "placement": placement.read(config),
-            "embeddings_mib": _find_embeddings(config),
+            "placement": placed,
+            "embeddings": embeddings.read(config),
+            **({"parallel": parallel} if parallel else {}),
         },
     )
 
@@ -126,14 +136,6 @@ def _find_signature(config: ModelFile, source: Source) -> Signature:
     if problem:
         raise config.error(key, f"cannot be served: {pipeline_class} {problem}")
     return signature
-
-
-def _find_embeddings(config: ModelFile) -> int:
-    """MiB of text embeddings to keep."""
-    key = "diffusers.text_embeddings_mib"
-    if (found := config.get(key, int, EMBEDDINGS_MIB)) < 0:
-        raise config.error(key, f"must be 0 or more, not {found}")
-    return found
 
 
 def _find_dtype(config: ModelFile) -> str | None:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
 
 from videoapi_diffusers.components import is_text_encoder, modules_of
+from videoapi_diffusers.running.embedding_files import EmbeddingFiles
 
 
 class EmbeddingCache:
-    """Outputs of text encoders by their inputs, in main memory; the least recently used ones go first."""
+    """Outputs of text encoders by their inputs, in main memory; the least recently used ones go first.
 
-    def __init__(self, limit_mib: int) -> None:
+    Those of an encoder with `files`, which are by its name, are on disk as well.
+    """
+
+    def __init__(self, limit_mib: int, files: Mapping[str, EmbeddingFiles] | None = None) -> None:
         self._limit = limit_mib * 2**20
+        self._files = files or {}
         self._kept: OrderedDict[bytes, tuple[int, Any]] = OrderedDict()
         self._size = 0
 
@@ -26,11 +31,13 @@ class EmbeddingCache:
         After the offload's hooks are in place: an encoder that is not asked is not moved to its device either.
         """
         for name, encoder in modules_of(pipeline).items():
-            if is_text_encoder(name) and self._limit:
+            if is_text_encoder(name) and (self._limit or name in self._files):
                 # Above `forward`, which the hooks of an offload replace, also while it works.
                 vars(encoder)["_call_impl"] = self._remembering(name, encoder, encoder._call_impl)
 
     def _remembering(self, name: str, encoder: Any, call: Callable[..., Any]) -> Callable[..., Any]:
+        files = self._files.get(name)
+
         def remembered(*positional: Any, **named: Any) -> Any:
             # Adapters change what an encoder makes of the same text.
             key = None if hasattr(encoder, "peft_config") else make_key(name, positional, named)
@@ -39,9 +46,12 @@ class EmbeddingCache:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return _copy(self._kept[key][1], _find_device(positional, named))
-            output = call(*positional, **named)
+            stored = files.read(key) if files else None
+            output = call(*positional, **named) if stored is None else stored
             self._keep(key, output)
-            return output
+            if files and stored is None:
+                files.write(key, _copy(output, torch.device("cpu")))
+            return output if stored is None else _copy(stored, _find_device(positional, named))
 
         return remembered
 
