@@ -1,4 +1,4 @@
-"""What schemathesis sends is made to fit the embedded model, where the schema allows more."""
+"""What schemathesis sends is made to fit the models that are there, where the schema allows more."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import zlib
 from typing import Any
 
 import schemathesis
-from schemathesis.transport.serialization import Binary
 
 from tests.clips import encode_clip, greys
 from tests.images import base64_of, data_uri, plain
@@ -26,8 +25,6 @@ NUMBERS = {
     "step": range(1, 4),
 }
 IMAGES = ("start_image", "end_image", "input_reference")
-
-
 # Of a video that is there; in the stateful phase it is the one that a link leads to.
 OF_A_VIDEO = ("GET /v1/videos/{id}", "GET /v1/videos/{id}/content", "POST /v1/videos/{id}/remix")
 CREATE, REMIX = "POST /v1/videos", OF_A_VIDEO[-1]
@@ -46,12 +43,13 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
         if label == "POST /video":
             case.body = fit(case.body, "starter")
         elif label in STARTING:
-            # A body with bytes in it would be taken for one that was made wrong.
-            case.freeze_metadata()
-            case.body = fit_openai(label, case.body, is_form=case.media_type == "multipart/form-data")
+            case.body = fit_openai(label, case.body)
+            if case.media_type == "multipart/form-data":
+                # The body itself stays of texts: one with bytes in it is taken for one that was made wrong.
+                kwargs["files"] = as_form(case.body)
         if case.headers and "Idempotency-Key" in case.headers:
             # As a client has them: one for each body.
-            body = json.dumps([label, case.body], sort_keys=True, default=repr)
+            body = json.dumps([label, case.body], sort_keys=True)
             case.headers["Idempotency-Key"] = str(zlib.crc32(body.encode()))
     if label == "POST /video" and case.query and "model" in case.query:
         case.query["model"] = "starter"
@@ -60,18 +58,21 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
         case.query.pop("after", None)
 
 
-def fit_openai(label: str, body: dict[str, Any], *, is_form: bool) -> dict[str, Any]:
-    """The same, by the model that takes clips, with the files themselves in a form."""
-    image, clip = (Binary(IMAGE), Binary(CLIP)) if is_form else (base64_of(IMAGE), base64_of(CLIP))
-    small = fit({name: value for name, value in body.items() if name != "video"}, MODEL)
-    has_image = any(small.pop(name, None) for name in IMAGES)
-    if label == CREATE and has_image:
+def as_form(fields: dict[str, Any]) -> dict[str, tuple[str | None, Any]]:
+    """Its parts, with the files themselves."""
+    files = {"input_reference": IMAGE, "video": CLIP}
+    return {name: (name, files[name]) if name in files else (None, str(value)) for name, value in fields.items()}
+
+
+def fit_openai(label: str, body: dict[str, Any]) -> dict[str, Any]:
+    """The same, by the model that takes clips."""
+    fields = fit(body, MODEL)
+    small = {name: value for name, value in fields.items() if name not in IMAGES}
+    if label == CREATE and len(small) < len(fields):
         by_address = isinstance(body.get("input_reference"), dict)
-        small["input_reference"] = {"image_url": data_uri(IMAGE)} if by_address else image
+        small["input_reference"] = {"image_url": data_uri(IMAGE)} if by_address else base64_of(IMAGE)
     elif label != CREATE:
-        small["video"] = {"id": IDENTIFIER} if isinstance(body["video"], dict) else clip
-    if is_form and "seconds" in small:
-        small["seconds"] = "1"
+        small["video"] = {"id": IDENTIFIER} if isinstance(body["video"], dict) else base64_of(CLIP)
     return small
 
 
