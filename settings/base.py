@@ -106,15 +106,19 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "videoapi",
     "DESCRIPTION": 'A self-hosted video-generation server. Every error is `{"error": {"code", "message", "type", '
     '"param"}}`, also for an address that is none (404) and a method that it does not have (405, with `Allow`). What '
-    "can be asked for with GET can be with HEAD.",
+    "can be asked for with GET can be with HEAD, and a slash at the end of an address changes nothing.",
     "VERSION": __version__,
     "LICENSE": {"name": "MIT", "identifier": "MIT"},
     "OAS_VERSION": "3.1.1",
     # Logins are for the pages of the admin.
     "AUTHENTICATION_WHITELIST": ["videoapi.api.access.KeyAuthentication"],
     "GET_MOCK_REQUEST": "videoapi.api.schema.auto.build_request",
-    # Choices stay where they are.
-    "POSTPROCESSING_HOOKS": ["videoapi.api.schema.auto.without_marks"],
+    "POSTPROCESSING_HOOKS": [
+        "videoapi.api.schema.webhooks.complete_webhooks",
+        # Choices stay where they are.
+        "videoapi.api.schema.auto.without_marks",
+    ],
+    "WEBHOOKS": ["videoapi.api.schema.webhooks.VIDEO_EVENT"],
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "SORT_OPERATIONS": False,
 }

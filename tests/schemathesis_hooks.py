@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 import json
+import os
 import zlib
 from typing import Any
 
 import schemathesis
+from schemathesis.transport.serialization import Binary
 
-from tests.images import plain
+from tests.clips import encode_clip, greys
+from tests.images import base64_of, data_uri, plain
 
-IMAGE = base64.b64encode(plain("red")).decode()
+IDENTIFIER = os.environ["VIDEOAPI_TEST_ID"]
+MODEL = "faulty-clip"
+IMAGE = plain("red")
+CLIP = encode_clip(greys(5), 5)
 # Any number is one of these: a video takes moments.
 NUMBERS = {
     "width": range(16, 81, 16),
@@ -23,25 +28,55 @@ NUMBERS = {
 IMAGES = ("start_image", "end_image", "input_reference")
 
 
+# Of a video that is there; in the stateful phase it is the one that a link leads to.
+OF_A_VIDEO = ("GET /v1/videos/{id}", "GET /v1/videos/{id}/content", "POST /v1/videos/{id}/remix")
+CREATE, REMIX = "POST /v1/videos", OF_A_VIDEO[-1]
+STARTING = (CREATE, "POST /v1/videos/edits", "POST /v1/videos/extensions")
+
+
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: Any) -> None:
     """What was made wrong on purpose stays wrong."""
     if case.meta is None or case.meta.generation.mode.is_negative:
         return
-    if case.operation.label == "POST /video" and isinstance(case.body, dict):
-        case.body = fit(case.body)
+    label = case.operation.label
+    if label in OF_A_VIDEO and case.meta.phase.name != "stateful":
+        case.path_parameters["id"] = IDENTIFIER
+    if isinstance(case.body, dict) and label in ("POST /video", *STARTING, REMIX):
+        if label == "POST /video":
+            case.body = fit(case.body, "starter")
+        elif label in STARTING:
+            case.body = fit_openai(label, case.body, is_form=case.media_type == "multipart/form-data")
         if case.headers and "Idempotency-Key" in case.headers:
             # As a client has them: one for each body.
-            case.headers["Idempotency-Key"] = str(zlib.crc32(json.dumps(case.body, sort_keys=True).encode()))
-    if case.operation.label == "GET /video" and case.query:
+            body = json.dumps([label, case.body], sort_keys=True, default=repr)
+            case.headers["Idempotency-Key"] = str(zlib.crc32(body.encode()))
+    if label == "POST /video" and case.query and "model" in case.query:
+        case.query["model"] = "starter"
+    if label in ("GET /video", "GET /v1/videos") and case.query:
         # An id that no generation has is a 400.
         case.query.pop("after", None)
 
 
-def fit(body: dict[str, Any]) -> dict[str, Any]:
-    """The same fields, with values that the embedded model takes and that go together."""
-    sent = {name: value for name, value in body.items() if value is not None}
-    small: dict[str, Any] = {"model": "starter", "prompt": sent["prompt"][:100].strip() or "x"}
+def fit_openai(label: str, body: dict[str, Any], *, is_form: bool) -> dict[str, Any]:
+    """The same, by the model that takes clips, with the files themselves in a form."""
+    image, clip = (Binary(IMAGE), Binary(CLIP)) if is_form else (base64_of(IMAGE), base64_of(CLIP))
+    small = fit({name: value for name, value in body.items() if name != "video"}, MODEL)
+    has_image = any(small.pop(name, None) for name in IMAGES)
+    if label == CREATE and has_image:
+        by_address = isinstance(body.get("input_reference"), dict)
+        small["input_reference"] = {"image_url": data_uri(IMAGE)} if by_address else image
+    elif label != CREATE:
+        small["video"] = {"id": IDENTIFIER} if isinstance(body["video"], dict) else clip
+    if is_form and "seconds" in small:
+        small["seconds"] = "1"
+    return small
+
+
+def fit(body: dict[str, Any], model: str) -> dict[str, Any]:
+    """The same fields, with values that the model takes and that go together."""
+    sent = {name: value for name, value in body.items() if value not in (None, "")}
+    small: dict[str, Any] = {"model": model, "prompt": sent["prompt"][:100].strip() or "x"}
     for name, values in NUMBERS.items():
         small[name] = values[int(sent.get(name, 0)) % len(values)]
     if "size" in sent:
@@ -53,10 +88,12 @@ def fit(body: dict[str, Any]) -> dict[str, Any]:
         small["cfg_scale"] = min(sent["cfg_scale"], 50)
     if "negative_prompt" in sent:
         small["negative_prompt"] = sent["negative_prompt"][:100]
-    small |= {name: sent[name] for name in ("seed", "priority", "response_format") if name in sent}
+    small |= {name: sent[name] for name in ("seed", "n", "priority", "response_format") if name in sent}
+    # The seeds of several are not to go over the largest.
+    small["seed"] = min(small.get("seed", 0), 2**62)
     images = [name for name in IMAGES if name in sent]
     if images:
-        small["start_image" if "start_image" in images else "input_reference"] = IMAGE
+        small["start_image" if "start_image" in images else "input_reference"] = base64_of(IMAGE)
     if "end_image" in images:
-        small["end_image"] = IMAGE
+        small["end_image"] = base64_of(IMAGE)
     return small

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from openai.types import Video
 from PIL import Image
 
 from tests.clips import encode_clip, greys
-from tests.images import base64_of, plain
+from tests.images import base64_of, data_uri, plain
 from tests.server import Server
 from tests.videos import read
 
@@ -144,6 +145,13 @@ def test_what_is_wrong_is_openais_bad_request(
     assert isinstance(failure.value.code, str)
 
 
+def test_an_object_in_a_form_may_be_a_part_of_json_or_several_fields(client: openai.OpenAI) -> None:
+    uri = data_uri(plain("red"))
+    for reference in (json.dumps({"image_url": uri}), {"image_url": uri}):
+        video = make(client, extra_body={"input_reference": reference, "cfg_scale": 0.00010000000000000002})
+        assert _is(_frames(client, video)[0], (255, 0, 0))
+
+
 def test_without_a_model_the_answer_names_the_field(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as failure:
         client.videos.create(prompt="anything")
@@ -172,6 +180,9 @@ def test_without_a_model_the_answer_names_the_field(client: openai.OpenAI) -> No
             "has too many fields",
         ),
         (b"[]", "application/json", "Expected a dictionary"),
+        (b'{"model": "faulty-good", "prompt": "a", "step": "3"}', "application/json", "Must be an integer."),
+        (b'{"model": "faulty-good", "prompt": "a", "n": "1"}', "application/json", "One video a request here"),
+        (b'{"model": "faulty-good", "prompt": "a", "params": "{}"}', "application/json", "Must be an object."),
     ],
 )
 def test_a_form_that_is_none_is_refused(faulty_server: Server, body: bytes, content_type: str, message: str) -> None:
@@ -298,6 +309,19 @@ def test_an_edit_of_a_video_of_ours_goes_by_its_id(client: openai.OpenAI, faulty
     assert np.abs(_frames(client, edit) - _frames(client, video)).max() < 6
 
 
+@pytest.mark.parametrize("path", ["edits", "extensions"])
+def test_what_is_null_is_the_videos_own_but_for_the_prompt(
+    client: openai.OpenAI, faulty_server: Server, path: str
+) -> None:
+    clip = encode_clip(greys(5, 64, 48), 5)
+    video = make(client, "faulty-clip", input_reference=("a.mp4", clip), size="96x64")
+    body = {"prompt": "another", "video": {"id": video.id}, "size": None, "model": None, "input_reference": None}
+    made = client.videos.poll(faulty_server.post(body, f"/v1/videos/{path}").json["id"])
+    assert (made.model, made.size, made.prompt) == ("faulty-clip", "96x64", "another")
+    answer = faulty_server.post({"video": {"id": video.id}}, f"/v1/videos/{path}")
+    assert (answer.status, answer.error["param"]) == (400, "prompt")
+
+
 def test_an_extension_goes_on_from_the_last_frame(client: openai.OpenAI, faulty_server: Server) -> None:
     images = {"start_image": base64_of(plain("red")), "end_image": base64_of(plain("blue"))}
     video = make(client, extra_body={**images, "num_frames": 5})
@@ -320,7 +344,16 @@ def test_an_extension_goes_on_from_the_last_frame(client: openai.OpenAI, faulty_
         ("edits", {}, "model", "required"),
         ("edits", {"video": 3}, "video", "Must be a file, or an object with the 'id' of a video."),
         ("edits", {"video": {"id": "no-such"}}, "video", "There is no video of that id."),
-        ("edits", {"video": {}}, "video", "There is no video of that id."),
+        ("edits", {"video": {}}, "video", "Must be a file, or an object with the 'id' of a video."),
+        (
+            "edits",
+            {"video": {"id": "a", "name": "b"}},
+            "video",
+            "Must be a file, or an object with the 'id' of a video.",
+        ),
+        ("edits", {"input_reference": "AAAA"}, "input_reference", "'video' is in its place; send one of them."),
+        ("extensions", {"start_image": "AAAA"}, "start_image", "'video' is in its place; send one of them."),
+        ("extensions", {"input_reference": "AAAA"}, "input_reference", "'video' is in its place; send one of them."),
         ("extensions", {"model": "faulty-good", "video": "AAAA"}, "video", "The clip is damaged."),
     ],
 )

@@ -16,9 +16,9 @@ REQUEST = {"model": "starter", "prompt": "a red circle on a white background", "
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """Of a real server that wants keys, with an operator's key and a generation that is completed."""
-    server = Server(tmp_path, VIDEOAPI_ALLOW_ANONYMOUS="0")
+def environment(tmp_path: Path, faulty_plugins: Path) -> Iterator[dict[str, str]]:
+    """Of a real server that wants keys, with an operator's key, a completed generation and a model for clips."""
+    server = Server(tmp_path, faulty_plugins, VIDEOAPI_ALLOW_ANONYMOUS="0", VIDEOAPI_SLOTS="*;*")
     server.manage("migrate", "--verbosity", "0")
     key = server.manage("createkey", "schemathesis", "--operate").splitlines()[0]
     server.start()

@@ -116,8 +116,8 @@ class VideoRequestSerializer(serializers.Serializer[Any]):
                 if key not in self.fields:
                     message = f"Unknown field.{suggest(str(key), self.fields)}"
                     raise serializers.ValidationError({str(key): message}, code="unknown_field")
-            # False is no 0.
-            self.zeros = [key for key, zero in ZEROS.items() if data.get(key) == zero and type(data[key]) is type(zero)]
+            # False is no 0, but 0.0 is: JSON has one kind of numbers.
+            self.zeros = [key for key, zero in ZEROS.items() if data.get(key) == zero and data[key] is not False]
             # LocalAI's clients send null for a field that they leave out.
             data = {key: value for key, value in data.items() if value is not None and key not in self.zeros}
         return super().to_internal_value(data)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.openapi import check
 from tests.server import ROOT, Server, find_free_port
 from tests.webhooks.receiver import SECRET, Receiver
 
@@ -58,6 +59,9 @@ def test_all_events_of_a_generation_come_in_order(server: Server, receiver: Rece
     progress = [event["data"]["progress"] for event in events]
     assert progress == sorted(progress)
     assert events[-1]["data"]["data"] == server.get(path).json["data"]
+    schema = server.get("/schema").json
+    for event in events:
+        check(schema, schema["components"]["schemas"]["WebhookEvent"], event)
 
 
 def test_a_cancelled_and_a_failed_one_are_told_of(server: Server, receiver: Receiver) -> None:

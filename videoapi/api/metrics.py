@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 import videoapi
+from videoapi.api.schema import operations
 from videoapi.conf import get_conf
 from videoapi.engine.metrics import RowCollector
 from videoapi.engine.registry import get_catalog
@@ -29,6 +30,7 @@ BUILD.info({"version": videoapi.__version__})
 class MetricsView(APIView):
     """What the rows know, and what only this web server knows of itself."""
 
+    @operations.get_metrics
     def get(self, request: Request) -> HttpResponse:
         registry = CollectorRegistry()
         rows = RowCollector([entry.spec.name for entry in get_catalog()], get_conf())

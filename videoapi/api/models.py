@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 
 from videoapi.api.access import MayOperate
 from videoapi.api.descriptions import describe, describe_capabilities, summarize
-from videoapi.api.schema import operations
+from videoapi.api.schema import model_operations as operations
 from videoapi.catalog import Entry
 from videoapi.conf import get_conf
 from videoapi.engine.availability import Service, find_services
@@ -64,6 +64,7 @@ class ModelListView(APIView):
 class ModelView(APIView):
     """One model, by its name or an alias."""
 
+    @operations.get_model
     def get(self, request: Request, name: str) -> Response:
         catalog = get_catalog()
         try:
@@ -79,6 +80,7 @@ class CapabilityView(APIView):
 
     capability = "video"
 
+    @operations.list_capabilities
     def get(self, request: Request) -> Response:
         data = [
             describe_capabilities(name, entry, self.capability)
@@ -86,6 +88,23 @@ class CapabilityView(APIView):
             for name in (entry.spec.name, *entry.spec.aliases)
         ]
         return Response({"object": "list", "data": data})
+
+
+@extend_schema_view(get=operations.list_localai_models)
+class LocalAIModelListView(ModelListView):
+    """The same at LocalAI's address."""
+
+
+@extend_schema_view(get=operations.get_localai_model)
+class LocalAIModelView(ModelView):
+    """The same at LocalAI's address."""
+
+
+@extend_schema_view(get=operations.list_localai_capabilities)
+class LocalAICapabilityView(CapabilityView):
+    """The same at LocalAI's address, with the word of its own."""
+
+    capability = "FLAG_VIDEO"
 
 
 def _find_services(entries: Iterable[Entry]) -> dict[str, Service]:

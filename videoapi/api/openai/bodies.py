@@ -9,6 +9,8 @@ from videoapi.api.bodies import failure, forecast_body
 from videoapi.conf import get_conf
 from videoapi.models import Generation, State
 
+# Of the content.
+VARIANTS = ("video", "thumbnail", "spritesheet")
 # Theirs has four words; an expired video is one that was completed.
 STATUSES = {State.CANCELLED: "failed", State.EXPIRED: "completed"}
 # Milliseconds between two polls: so many of them in the time that is left, if that is known.

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-import json
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 from uuid import UUID
@@ -19,13 +17,10 @@ from videoapi.encoding import ClipError, read_last_frame
 from videoapi.engine.registry import get_catalog
 from videoapi.engine.repeat import whole_request
 from videoapi.exceptions import InvalidRequest
-from videoapi.fields import ObjectField, StrictFloatField, StrictIntegerField
 from videoapi.inputs import InputLimits, read_bytes
 from videoapi.models import Generation, State
-from videoapi.serializers import VideoRequestSerializer
 from videoapi.types import Mode, ModelSpec
 
-NUMBER = re.compile(r"-?(0|[1-9]\d{0,18})(\.\d{1,17})?([eE][+-]?\d{1,3})?", re.ASCII)
 FILES = ("start_image", "end_image", "input_reference")
 # What of an earlier request does not go with a field of the new one. Another model has other steps and options.
 INSTEAD = {
@@ -41,12 +36,10 @@ def read_create(data: Any) -> Any:
     """The request of `POST /v1/videos`, which may hold every field of `POST /video`. Raises InvalidRequest."""
     if not isinstance(data, dict):
         return data  # the serializer says that it must be an object
-    if data.get("n") not in (None, 1, "1"):
+    if data.get("n") not in (None, 1):
         raise InvalidRequest("n", "One video a request here; POST /video makes several.")
     reference = data.get("input_reference")
-    if isinstance(reference, dict):
-        data = {**data, "input_reference": _read_reference(reference)}
-    return {name: _read_text(name, value) for name, value in data.items()}
+    return {**data, "input_reference": _read_reference(reference)} if isinstance(reference, dict) else data
 
 
 def read_remix(generation: Generation, data: Any) -> dict[str, Any]:
@@ -67,14 +60,14 @@ def read_remix(generation: Generation, data: Any) -> dict[str, Any]:
 
 def read_edit(data: Any, generations: QuerySet[Generation]) -> tuple[Any, Generation | None]:
     """A request with the clip `video`, and the generation that it is of. Raises InvalidRequest."""
-    again, source, video = _read_with_video(data, generations)
+    again, source, video = _read_with_video(data, generations, ("input_reference",))
     _require_mode(again, "clip", "edit a video")
     return again | {"input_reference": video}, source
 
 
 def read_extension(data: Any, generations: QuerySet[Generation], conf: Conf) -> tuple[Any, Generation | None]:
     """A request that begins with the last frame of `video`, and the generation that it is of. Raises InvalidRequest."""
-    again, source, video = _read_with_video(data, generations)
+    again, source, video = _read_with_video(data, generations, ("start_image", "input_reference"))
     _require_mode(again, "first_frame", "go on from a video")
     limits = InputLimits(
         max_bytes=conf.max_clip_bytes,
@@ -99,17 +92,25 @@ def require_completed(generation: Generation) -> Generation:
     return generation
 
 
-def _read_with_video(data: Any, generations: QuerySet[Generation]) -> tuple[dict[str, Any], Generation | None, str]:
-    """The request without its `video`, the generation that this is of, and the file in base64."""
-    if not isinstance(data, dict) or not isinstance(data.get("video"), str | dict):
+def _read_with_video(
+    data: Any, generations: QuerySet[Generation], taken: Sequence[str]
+) -> tuple[dict[str, Any], Generation | None, str]:
+    """The request without its `video`, the generation that this is of, and the file in base64.
+
+    The video stands for the fields in `taken`.
+    """
+    video = data.get("video") if isinstance(data, dict) else None
+    if not isinstance(video, str) and not (isinstance(video, dict) and set(video) == {"id"}):
         raise InvalidRequest("video", "Must be a file, or an object with the 'id' of a video.")
-    given = read_create({name: value for name, value in data.items() if name != "video"})
-    video = data["video"]
+    given = {name: value for name, value in read_create(data).items() if name != "video" and value is not None}
+    for name in taken:
+        if name in given:
+            raise InvalidRequest(name, "'video' is in its place; send one of them.")
     if isinstance(video, str):
         return given, None, video
-    source = _find(video.get("id"), generations)
+    source = _find(video["id"], generations)
     again, _ = _without_files(whole_request(require_completed(source)))
-    for name in ("seed", *chain.from_iterable(INSTEAD[name] for name in given if name in INSTEAD)):
+    for name in ("prompt", "seed", *chain.from_iterable(INSTEAD[name] for name in given if name in INSTEAD)):
         again.pop(name, None)
     return again | given, source, _file_of(source)
 
@@ -152,17 +153,3 @@ def _read_reference(reference: Mapping[str, Any]) -> Any:
     if set(reference) != {"image_url"}:
         raise InvalidRequest("input_reference", "Must be a file, a string, or an object with 'image_url'.")
     return reference["image_url"]
-
-
-def _read_text(name: str, value: Any) -> Any:
-    """A form has texts alone: the number or the object that this one stands for, if its field wants one."""
-    field = VideoRequestSerializer().fields.get(name)
-    if not isinstance(value, str):
-        return value
-    is_number = isinstance(field, StrictIntegerField | StrictFloatField) and NUMBER.fullmatch(value)
-    if is_number or (isinstance(field, ObjectField) and value.startswith("{")):
-        try:
-            return json.loads(value)
-        except ValueError as error:
-            raise InvalidRequest(name, "Is no valid JSON.") from error
-    return value

@@ -16,11 +16,12 @@ from videoapi.api.access import MayGenerate, MayRead, find_caller
 from videoapi.api.errors import error_body
 from videoapi.api.files import open_result
 from videoapi.api.listing import list_generations
-from videoapi.api.multipart import FormParser
-from videoapi.api.openai.bodies import describe, poll_after
+from videoapi.api.openai.bodies import VARIANTS, describe, poll_after
+from videoapi.api.openai.forms import VideoFormParser
 from videoapi.api.openai.requests import read_create, read_edit, read_extension, read_remix
 from videoapi.api.parsers import StrictJSONParser
 from videoapi.api.ranges import serve_file
+from videoapi.api.schema import openai_operations as operations
 from videoapi.api.submission import submit_request
 from videoapi.api.uploads import require_length
 from videoapi.conf import get_conf
@@ -30,13 +31,11 @@ from videoapi.exceptions import InvalidRequest
 from videoapi.models import Generation, State
 from videoapi.serializers import VideoRequestSerializer
 
-VARIANTS = ("video", "thumbnail", "spritesheet")
-
 
 class OpenAIView(APIView):
     """Takes what OpenAI's clients send: a form, also without a file, or JSON."""
 
-    parser_classes = (StrictJSONParser, FormParser)
+    parser_classes = (StrictJSONParser, VideoFormParser)
 
     def get_permissions(self) -> list[BasePermission]:
         return [MayRead() if self.request.method in ("GET", "HEAD", "OPTIONS") else MayGenerate()]
@@ -55,9 +54,11 @@ class OpenAIView(APIView):
 class VideosView(OpenAIView):
     """`GET` lists, `POST` creates."""
 
+    @operations.list_videos
     def get(self, request: Request) -> Response:
         return Response(list_generations(find_caller(request).generations(), request.query_params, describe))
 
+    @operations.create_video
     def post(self, request: Request) -> Response:
         require_length(request)
         return self.start(request, read_create(request.data))
@@ -66,10 +67,12 @@ class VideosView(OpenAIView):
 class VideoView(OpenAIView):
     """`GET` tells, with 200 also of one that has failed; `DELETE` cancels and removes."""
 
+    @operations.get_video
     def get(self, request: Request, pk: UUID) -> Response:
         generation = self.find(request, pk)
         return Response(describe(generation), headers=poll_after(generation))
 
+    @operations.delete_video
     def delete(self, request: Request, pk: UUID) -> Response:
         delete(self.find(request, pk))
         return Response({"id": str(pk), "object": "video.deleted", "deleted": True})
@@ -78,6 +81,7 @@ class VideoView(OpenAIView):
 class ContentView(OpenAIView):
     """The file: the mp4, its first frame, or frames from all of it, both as JPEG."""
 
+    @operations.get_content
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
         variant = request.query_params.get("variant", "video")
         if variant not in VARIANTS:
@@ -96,6 +100,7 @@ class ContentView(OpenAIView):
 class RemixView(OpenAIView):
     """The same with another prompt."""
 
+    @operations.remix_video
     def post(self, request: Request, pk: UUID) -> Response:
         require_length(request)
         generation = self.find(request, pk)
@@ -105,6 +110,7 @@ class RemixView(OpenAIView):
 class EditsView(OpenAIView):
     """A video made of a video, by a model that takes clips."""
 
+    @operations.edit_video
     def post(self, request: Request) -> Response:
         require_length(request)
         return self.start(request, *read_edit(request.data, find_caller(request).generations()))
@@ -113,6 +119,7 @@ class EditsView(OpenAIView):
 class ExtensionsView(OpenAIView):
     """What comes after a video, by a model that takes a first frame."""
 
+    @operations.extend_video
     def post(self, request: Request) -> Response:
         require_length(request)
         return self.start(request, *read_extension(request.data, find_caller(request).generations(), get_conf()))

@@ -6,6 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from videoapi.fields import ObjectField
 from videoapi.models import State
 from videoapi.models.queryset import UNFINISHED
 
@@ -34,24 +35,27 @@ class File(serializers.Serializer[Any]):
     b64_json = serializers.CharField(
         required=False, help_text="The mp4 in base64, in place of `url`, for `response_format` `b64_json`."
     )
+    id = serializers.UUIDField(required=False, help_text="Of this one's generation, where `n` is more than 1.")
+    seed = serializers.IntegerField(required=False, min_value=0, help_text="Its own, where `n` is more than 1.")
 
 
 class Video(serializers.Serializer[Any]):
     """LocalAI's answer, and what the server has decided for the client."""
 
     created = serializers.IntegerField(help_text="When the request was accepted, in seconds since 1970.")
-    id = serializers.UUIDField(help_text="Of the generation.")
+    id = serializers.UUIDField(help_text="Of the generation; of several videos of one request, of the first.")
     # DRF takes the fields out of the class: `data` stays its own.
-    data = File(many=True, help_text="One video once it is completed, none before.")  # type: ignore[assignment]
+    data = File(many=True, help_text="The videos that are completed.")  # type: ignore[assignment]
     model = serializers.CharField(help_text="Its own name, when the request had an alias.")
-    seed = serializers.IntegerField(min_value=0, help_text="Send it to get the same video.")
+    seed = serializers.IntegerField(min_value=0, help_text="Send it to get the same; of several videos, the first's.")
     width = serializers.IntegerField(min_value=1, help_text="Pixels.")
     height = serializers.IntegerField(min_value=1, help_text="Pixels.")
     num_frames = serializers.IntegerField(min_value=1, help_text="Exactly as many frames are in the file.")
     fps = serializers.IntegerField(min_value=1, help_text="Frames per second.")
     seconds = serializers.FloatField(help_text="The video's duration.")
     timings = serializers.DictField(
-        child=serializers.FloatField(), help_text="Seconds of each phase, with `queued` before and the `total` after."
+        child=serializers.FloatField(),
+        help_text="Seconds of each phase, summed over several videos, with `queued` before the first and the `total`.",
     )
     warnings = serializers.ListField(
         child=serializers.CharField(), help_text="What had to be cut or rounded, or has no effect."
@@ -66,7 +70,9 @@ class Job(Video):
         allow_null=True, help_text="While it is in progress: `loading`, `encoding prompt`, `denoising`, and so on."
     )
     detail = serializers.CharField(allow_null=True, help_text="What the model's process printed last while it loads.")
-    step = serializers.IntegerField(min_value=0, help_text="Of the denoising, or of what else the model counts.")
+    step = serializers.IntegerField(
+        min_value=0, help_text="Of the denoising, or of what else the model counts; summed over several videos."
+    )
     total_steps = serializers.IntegerField(min_value=0, help_text="0 until the model has counted them.")
     progress = serializers.IntegerField(min_value=0, max_value=100, help_text="Per cent.")
     cancel_requested = serializers.BooleanField(help_text="It was to be cancelled; what had ended stays as it is.")
@@ -83,6 +89,41 @@ class Job(Video):
         help_text="Until it is done, from what the model's last generations took. In `GET /video/{id}` and in its "
         "events alone; null while there is nothing to go by.",
     )
+
+
+class InputFacts(serializers.Serializer[Any]):
+    """What is known of an image or a clip, which is not kept; nothing of an old one."""
+
+    sha256 = serializers.CharField(required=False, help_text="The digest of the file, in hexadecimal.")
+    bytes = serializers.IntegerField(required=False, min_value=1, help_text="Its size.")
+    width = serializers.IntegerField(required=False, min_value=1, help_text="Pixels.")
+    height = serializers.IntegerField(required=False, min_value=1, help_text="Pixels.")
+
+
+class WholeRequest(serializers.Serializer[Any]):
+    """Every field that decides what the video is, but for those that the model does not take."""
+
+    model = serializers.CharField(help_text="Its own name.")
+    prompt = serializers.CharField(help_text="As it was sent.")
+    negative_prompt = serializers.CharField(required=False, allow_blank=True, help_text="Empty for none.")
+    width = serializers.IntegerField(required=False, min_value=1, help_text="Pixels.")
+    height = serializers.IntegerField(required=False, min_value=1, help_text="Pixels.")
+    num_frames = serializers.IntegerField(required=False, min_value=1, help_text="Of the file.")
+    fps = serializers.IntegerField(required=False, min_value=1, help_text="Frames per second.")
+    seed = serializers.IntegerField(required=False, min_value=0, help_text="Of the first video.")
+    step = serializers.IntegerField(required=False, min_value=1, help_text="Denoising steps.")
+    cfg_scale = serializers.FloatField(required=False, min_value=0, help_text="Guidance scale.")
+    params = ObjectField(required=False, help_text="The model's own options, with their defaults.")
+    n = serializers.IntegerField(required=False, min_value=2, help_text="How many videos, where it is more than 1.")
+    start_image = InputFacts(required=False, help_text="What is known of the first frame.")
+    end_image = InputFacts(required=False, help_text="What is known of the last frame.")
+    input_reference = InputFacts(required=False, help_text="What is known of the first frame, or of the clip.")
+
+
+class WholeJob(Job):
+    """The same, and what was asked for."""
+
+    request = WholeRequest(help_text="Send it to `POST /video` for the same again, with the files that it names.")
 
 
 class Progress(serializers.Serializer[Any]):
@@ -109,7 +150,8 @@ class EventDataField(serializers.CharField):
 
 class Event(serializers.Serializer[Any]):
     id = serializers.CharField(
-        required=False, help_text="For `Last-Event-ID`. Statuses and phases have one, steps have none."
+        required=False,
+        help_text="For `Last-Event-ID`. Statuses and phases have one; steps and events of several videos have none.",
     )
     event = serializers.ChoiceField(choices=EVENTS, help_text="`progress`, but the last one is called as the end.")
     data = EventDataField(help_text="JSON: the generation, or of an event that has been overtaken what it was about.")  # type: ignore[assignment]
@@ -121,27 +163,6 @@ class JobList(serializers.Serializer[Any]):
     first_id = serializers.UUIDField(allow_null=True, help_text="Of this page.")
     last_id = serializers.UUIDField(allow_null=True, help_text="The `after` of the next page.")
     has_more = serializers.BooleanField(help_text="There is a next page.")
-
-
-class Model(serializers.Serializer[Any]):
-    id = serializers.CharField(help_text="What requests name in `model`: a model's own name or an alias.")
-    object = serializers.ChoiceField(choices=("model",), help_text="As in OpenAI's lists.")
-    owned_by = serializers.CharField(help_text="The distribution of its plugin.")
-    available = serializers.BooleanField(help_text="A request for it would be accepted now.")
-    reason = serializers.CharField(required=False, help_text="Why it is not available.")
-
-
-class ModelList(serializers.Serializer[Any]):
-    object = serializers.ChoiceField(choices=("list",), help_text="As in OpenAI's lists.")
-    data = Model(many=True, help_text="Every model, and every alias.")  # type: ignore[assignment]
-
-
-class ModelOrder(serializers.Serializer[Any]):
-    model = serializers.CharField(help_text="Its own name, when the address had an alias.")
-    action = serializers.ChoiceField(choices=("load", "unload"), help_text="What the workers were asked.")
-    workers = serializers.IntegerField(
-        min_value=1, help_text="How many were asked; each does it when a slot has no other work."
-    )
 
 
 class Health(serializers.Serializer[Any]):

@@ -9,7 +9,8 @@ from videoapi.api.schema.bodies import Error
 ERRORS = {
     400: "The request is wrong; `param` names the field or header. Or the server does not serve the `Host`.",
     401: "A key is needed, or the one that was sent is not valid.",
-    403: "The key may not do this; the message says what it lacks.",
+    403: "The key may not do this; the message says what it lacks. Or, of a POST or DELETE without a key, the "
+    "`Origin` is another site.",
     404: "There is nothing at this address for this key.",
     408: "The body does not come in time.",
     409: "The `Idempotency-Key` was used for another request.",
@@ -17,7 +18,7 @@ ERRORS = {
     411: "The body comes in chunks, without a `Content-Length`.",
     412: "The file is not the one that `If-Match` names.",
     413: "The body is too large.",
-    415: "The body is not plain JSON in UTF-8.",
+    415: "The body is not plain JSON in UTF-8, nor a form where one is taken.",
     416: "The file has none of the bytes that `Range` names.",
     429: "Too many requests wait, or a limit of the key is reached.",
     500: "The server has failed, or the model: a generation that has failed or was cancelled is never a 200.",

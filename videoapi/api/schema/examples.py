@@ -45,6 +45,17 @@ ACCEPTED = {
 }
 RUNNING = {
     **ACCEPTED,
+    "request": {
+        **REQUEST,
+        "negative_prompt": "",
+        "width": 512,
+        "height": 512,
+        "num_frames": 16,
+        "fps": 8,
+        "step": 12,
+        "cfg_scale": 4.0,
+        "params": {},
+    },
     "timings": {"queued": 0.0076},
     "warnings": VIDEO["warnings"],
     "status": "in_progress",
@@ -62,10 +73,98 @@ STARTED = {
     "event": "progress",
     "data": '{"status": "in_progress", "phase": null, "attempt": 1, "at": "2026-11-23T07:54:45.386303+00:00"}',
 }
-MODELS = [
-    {"id": name, "object": "model", "owned_by": "videoapi-starter", "available": True}
+MODELS: list[dict[str, Any]] = [
+    {
+        "id": name,
+        "object": "model",
+        "created": 1795424239,
+        "owned_by": "videoapi-starter",
+        "modes": ["text", "first_frame", "first_and_last_frame"],
+        "available": True,
+    }
     for name in ("starter", "video-model")
 ]
+STARTER = {
+    **MODELS[0],
+    "loaded": True,
+    "workers": 1,
+    "backend": {"name": "starter", "distribution": "videoapi-starter", "version": "0.1.0"},
+    "aliases": ["video-model"],
+    "description": "A coloured shape that moves over a plain background, as the prompt says. Small enough for any CPU: "
+    "it works at 128x128, 160x96 or 96x160 and at 9 to 65 frames, and resizes what it makes.",
+    "defaults": {
+        "width": 512,
+        "height": 512,
+        "num_frames": 16,
+        "fps": 8,
+        "step": 12,
+        "cfg_scale": 4.0,
+        "negative_prompt": "",
+    },
+    "size_multiple": 2,
+    "native_sizes": ["128x128", "160x96", "96x160"],
+    "frame_grid": {"step": 4, "offset": 1},
+    "limits": {
+        "max_side": 1280,
+        "max_pixels": 1638400,
+        "max_frames": 241,
+        "max_fps": 60,
+        "max_step": 100,
+        "max_cfg_scale": 50.0,
+        "max_prompt_length": 4000,
+        "max_seed": 9223372036854775807,
+        "min_priority": -100,
+        "max_priority": 0,
+        "max_runtime": 14400.0,
+        "max_body_bytes": 33554432,
+    },
+    "inputs": {
+        "image": {
+            "formats": ["png", "jpeg", "webp"],
+            "max_bytes": 20971520,
+            "max_pixels": 40000000,
+            "min_side": 8,
+            "max_frames": 1000,
+        },
+        "urls": True,
+    },
+    "unsupported": [],
+    "params": {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": {},
+        "additionalProperties": False,
+    },
+    "interruptible": True,
+}
+OPENAI_ACCEPTED: dict[str, Any] = {
+    "id": ID,
+    "object": "video",
+    "model": "starter",
+    "status": "queued",
+    "progress": 0,
+    "created_at": 1795424261,
+    "completed_at": None,
+    "expires_at": None,
+    "prompt": "a yellow star spinning on a blue background",
+    "size": "160x96",
+    "seconds": "2",
+    "remixed_from_video_id": None,
+    "error": None,
+    "seed": 7,
+    "num_frames": 16,
+    "fps": 8,
+    "warnings": [],
+}
+OPENAI_COMPLETED = {**OPENAI_ACCEPTED, "status": "completed", "progress": 100, "completed_at": 1795424264}
+MESSAGE = {
+    "id": "evt_6c1532258bde47888fe616e2527054d8_4",
+    "object": "event",
+    "type": "video.completed",
+    "timestamp": "2026-11-23T08:57:44.306807+00:00",
+    "created_at": 1795424264,
+    "data": COMPLETED,
+}
 
 REQUESTS = [
     OpenApiExample("A prompt", REQUEST, request_only=True),
@@ -96,3 +195,13 @@ JOB_LIST = OpenApiExample(
 )
 EVENT = OpenApiExample("It was started", STARTED, media_type="text/event-stream")
 MODEL_LIST = OpenApiExample("The embedded model and its alias", {"object": "list", "data": MODELS})
+MODEL = OpenApiExample("The embedded model", STARTER)
+OPENAI_REQUEST = OpenApiExample(
+    "A prompt, a size and a duration", {**REQUEST, "size": "160x96", "seconds": "2"}, request_only=True
+)
+OPENAI_VIDEO = OpenApiExample("Accepted", OPENAI_ACCEPTED)
+OPENAI_VIDEO_DONE = OpenApiExample("Completed", OPENAI_COMPLETED)
+OPENAI_LIST = OpenApiExample(
+    "One page", {"object": "list", "data": [OPENAI_COMPLETED], "first_id": ID, "last_id": ID, "has_more": False}
+)
+WEBHOOK = OpenApiExample("It is completed", MESSAGE)

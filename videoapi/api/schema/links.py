@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-ID = "$response.body#/id"
+ID, FIRST = "$response.body#/id", "$response.body#/data/0/id"
 
 
 def _link(operation: str, description: str, **parameters: str) -> dict[str, Any]:
@@ -21,8 +21,19 @@ _FILES = {
     "file": _link("getVideoFile", "The mp4.", name="{$response.body#/id}.mp4"),
     "thumbnail": _link("getThumbnail", "A picture of it.", name="{$response.body#/id}.jpg"),
 }
+_OPENAI = {
+    "retrieve": _link("retrieveOpenAIVideo", "How far it is.", id=ID),
+    "content": _link("getOpenAIVideoContent", "The video.", id=ID),
+    "delete": _link("deleteOpenAIVideo", "Delete it.", id=ID),
+}
 LINKS: dict[str, dict[str, dict[str, Any]]] = {
     "createVideo": {"200": {"job": _JOB["job"], **_FILES}, "202": _JOB},
     "getVideo": {"200": {**_JOB, **_FILES}},
-    "listModels": {"200": {"load": _link("loadModel", "Load it.", name="$response.body#/data/0/id")}},
+    **{f"{verb}OpenAIVideo": {"200": _OPENAI} for verb in ("create", "retrieve", "edit", "extend", "remix")},
+    "listModels": {
+        "200": {
+            "model": _link("getModel", "What it takes.", name=FIRST),
+            "load": _link("loadModel", "Load it.", name=FIRST),
+        }
+    },
 }

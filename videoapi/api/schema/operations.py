@@ -15,15 +15,16 @@ from videoapi.serializers import VideoRequestSerializer
 
 Documented = Callable[[Any], Any]
 
-VIDEOS, FILES, MODELS, SERVER = "Videos", "Files", "Models", "Server"
+VIDEOS, FILES, SERVER = "Videos", "Files", "Server"
 
 create_video = extend_schema(
     operation_id="createVideo",
     summary="Make a video",
-    description="Waits for the video and answers with it, or at once with `Prefer: respond-async`. A client that hangs "
-    "up while it waits cancels its generation, unless it sent an `Idempotency-Key`.",
+    description="Waits for the video, or for all `n` of them, and answers with it, or at once with `Prefer: "
+    "respond-async`. A client that hangs up while it waits cancels its generation, unless it sent an "
+    "`Idempotency-Key`.",
     tags=[VIDEOS],
-    parameters=[of.PREFER, of.IDEMPOTENCY, of.LOCATION, of.STOPPING_LOCATION, of.APPLIED],
+    parameters=[of.MODEL_QUERY, of.PREFER, of.IDEMPOTENCY, of.LOCATION, of.STOPPING_LOCATION, of.APPLIED],
     request=VideoRequestSerializer,
     examples=examples.REQUESTS,
     responses={
@@ -50,7 +51,7 @@ get_video = extend_schema(
     description="And its video, once it is completed.",
     tags=[VIDEOS],
     parameters=[of.ID, of.RESPONSE_FORMAT],
-    responses={200: OpenApiResponse(bodies.Job, "The generation.", [examples.JOB_RUNNING]), **errors(404)},
+    responses={200: OpenApiResponse(bodies.WholeJob, "The generation.", [examples.JOB_RUNNING]), **errors(404)},
 )
 cancel_video = extend_schema(
     operation_id="cancelVideo",
@@ -82,7 +83,7 @@ stream_events = extend_schema(
 )
 
 
-def _file(media_type: str) -> dict[str, str]:
+def file_of(media_type: str) -> dict[str, str]:
     """The bytes of a file, in the words of OpenAPI 3.1."""
     return {"type": "string", "contentMediaType": media_type}
 
@@ -93,7 +94,7 @@ get_preview = extend_schema(
     description="There is none before its first step, after its end, and for a model that offers none.",
     tags=[FILES],
     parameters=[of.ID],
-    responses={(200, "image/jpeg"): OpenApiResponse(_file("image/jpeg"), "A picture."), **errors(404)},
+    responses={(200, "image/jpeg"): OpenApiResponse(file_of("image/jpeg"), "A picture."), **errors(404)},
 )
 
 
@@ -104,10 +105,10 @@ def _get_file(operation: str, what: str, suffix: str, media_type: str) -> Docume
         summary=f"Get {what}",
         description="With a key, or by the signed address in an answer to a key.",
         tags=[FILES],
-        parameters=[name, of.RANGE, of.IF_RANGE, of.IF_MATCH, of.IF_NONE_MATCH, *of.FILE_HEADERS],
+        parameters=[name, *of.PARTS, *of.FILE_HEADERS],
         responses={
-            (200, media_type): OpenApiResponse(_file(media_type), "The file."),
-            (206, media_type): OpenApiResponse(_file(media_type), "The bytes that `Range` names."),
+            (200, media_type): OpenApiResponse(file_of(media_type), "The file."),
+            (206, media_type): OpenApiResponse(file_of(media_type), "The bytes that `Range` names."),
             304: OpenApiResponse(None, "The file is the one that `If-None-Match` names."),
             **errors(404, 410, 412, 416),
         },
@@ -116,30 +117,6 @@ def _get_file(operation: str, what: str, suffix: str, media_type: str) -> Docume
 
 get_video_file = _get_file("getVideoFile", "a video", ".mp4", "video/mp4")
 get_thumbnail = _get_file("getThumbnail", "a picture of a video", ".jpg", "image/jpeg")
-
-list_models = extend_schema(
-    operation_id="listModels",
-    summary="List the models",
-    description="Every name that `model` can have in a request, and whether one would be accepted now.",
-    tags=[MODELS],
-    responses=OpenApiResponse(bodies.ModelList, "All of them.", [examples.MODEL_LIST]),
-)
-
-
-def _order(operation: str, summary: str, description: str) -> Documented:
-    return extend_schema(
-        operation_id=operation,
-        summary=summary,
-        description=f"{description} For a key that may operate.",
-        tags=[MODELS],
-        parameters=[of.MODEL_PATH],
-        request=None,
-        responses={202: OpenApiResponse(bodies.ModelOrder, "The workers were asked."), **errors(404)},
-    )
-
-
-load_model = _order("loadModel", "Load a model", "On the worker that serves it and holds the fewest, in advance.")
-unload_model = _order("unloadModel", "Unload a model", "Wherever it is loaded.")
 
 get_health = extend_schema(
     operation_id="getHealth",
@@ -179,4 +156,16 @@ get_docs = extend_schema(
     description="Swagger UI, from which requests can be sent.",
     tags=[SERVER],
     responses={(200, "text/html"): OpenApiResponse(OpenApiTypes.STR, "The page.")},
+)
+get_metrics = extend_schema(
+    operation_id="getMetrics",
+    summary="Figures for Prometheus",
+    description="Of the generations, the queue, the workers, the models and this web server's answers.",
+    tags=[SERVER],
+    responses={
+        (200, "text/plain"): OpenApiResponse(OpenApiTypes.STR, "Prometheus' text format."),
+        (200, "application/openmetrics-text"): OpenApiResponse(
+            OpenApiTypes.STR, "OpenMetrics, where `Accept` names it."
+        ),
+    },
 )

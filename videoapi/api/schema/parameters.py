@@ -8,6 +8,7 @@ from drf_spectacular.utils import OpenApiParameter
 
 from videoapi.api.headers import IDEMPOTENCY_KEY, MAX_KEY_LENGTH
 from videoapi.api.listing import DEFAULT_LIMIT, MAX_LIMIT, MODEL
+from videoapi.api.openai.bodies import MAX_POLL, MIN_POLL, VARIANTS
 from videoapi.models import State
 from videoapi.serializers import RESPONSE_FORMATS
 
@@ -16,6 +17,9 @@ Where = Literal["query", "path", "header"]
 HEADER: Where = "header"
 QUERY: Where = "query"
 PATH: Where = "path"
+MODEL_QUERY = OpenApiParameter(
+    "model", str, QUERY, description="LocalAI's other place for the `model`; the body may have the same, or none."
+)
 MODEL_PATH = OpenApiParameter("name", str, PATH, description="A model's name or alias, as in `GET /v1/models`.")
 
 
@@ -40,7 +44,9 @@ RANGE = _text("Range", HEADER, "`bytes=0-1023`: only those. Anything but one ran
 IF_RANGE = _text("If-Range", HEADER, "An `ETag`: `Range` counts only while the file is still that one.")
 IF_MATCH = _text("If-Match", HEADER, "An `ETag`: 412 when the file is not that one.")
 IF_NONE_MATCH = _text("If-None-Match", HEADER, "An `ETag`: 304 when the file is still that one.")
+PARTS = [RANGE, IF_RANGE, IF_MATCH, IF_NONE_MATCH]
 
+VARIANT = OpenApiParameter("variant", str, QUERY, enum=VARIANTS, default="video", description="Which file.")
 RESPONSE_FORMAT = OpenApiParameter(
     "response_format", str, QUERY, enum=RESPONSE_FORMATS, default="url", description="As in `POST /video`."
 )
@@ -68,10 +74,28 @@ def _answer(name: str, statuses: list[int], description: str, *, always: bool = 
 
 LOCATION = _answer("Location", [202], "The address of the generation: `GET` tells how far it is.", always=True)
 STOPPING_LOCATION = _answer("Location", [503], "Where the generation will be, when the server stops.")
+POLL_AFTER = OpenApiParameter(
+    "openai-poll-after-ms",
+    {"type": "integer", "minimum": MIN_POLL, "maximum": MAX_POLL},
+    HEADER,
+    description="Milliseconds until it is worth asking again; none once it has ended.",
+    response=[200],
+)
 APPLIED = _answer("Preference-Applied", [202], "`respond-async`, when `Prefer` had it.")
+CONTENT_RANGE = _answer("Content-Range", [206, 416], "Which bytes these are, and of how many.", always=True)
 FILE_HEADERS = [
     _answer("ETag", [200, 206, 304], "Names this file.", always=True),
     _answer("Accept-Ranges", [200, 206], "`bytes`", always=True),
-    _answer("Content-Range", [206, 416], "Which bytes these are, and of how many.", always=True),
+    CONTENT_RANGE,
     _answer("Content-Disposition", [200], "A name for the file."),
+]
+CONTENT_HEADERS = [
+    _answer("ETag", [200], "Names this file; a spritesheet has none."),
+    _answer("ETag", [206, 304], "Names this file.", always=True),
+    _answer("Accept-Ranges", [200], "`bytes`, but of a spritesheet."),
+    _answer("Accept-Ranges", [206], "`bytes`", always=True),
+    CONTENT_RANGE,
+    _answer(
+        "x-should-retry", [404], "`false` while there is no content yet: OpenAI's clients would ask again at once."
+    ),
 ]
