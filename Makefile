@@ -26,7 +26,7 @@ lint: $(VENV)/test
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
 
 unit: $(VENV)/test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 bench: $(VENV)/test
 	$(BIN)/python -m tests.benchmarks.overhead

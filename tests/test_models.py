@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any, get_args
 
 import openai
 import pytest
 import torch
 import yaml
-from django.test import Client
-from django.utils import timezone
 from jsonschema import Draft202012Validator
 
 from plugins.diffusers.tests.tiny import TINY
@@ -21,7 +18,6 @@ from tests.distributions import write_faulty, write_remote
 from tests.images import base64_of, plain
 from tests.server import Server
 from tests.videos import read
-from videoapi.models import Worker
 from videoapi.types import Mode
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -281,35 +277,3 @@ def test_an_unknown_model_is_a_404_that_suggests(server: Server, path: str) -> N
     assert (answer.status, answer.error["code"]) == (404, "not_found")
     assert "Unknown model" in answer.error["message"]
     assert ("Did you mean 'starter'?" in answer.error["message"]) == path.endswith("starte")
-
-
-def test_the_workers_of_a_model_are_counted(
-    faulty: None, transactional_db: None, configure: Callable[..., Any], client_of_django: Client
-) -> None:
-    now = timezone.now()
-    held = {"loaded": [{"model": "starter", "memory_mib": 90}], "last_seen": now}
-    Worker.objects.create(name="host:1", slots=[["starter"]], **held)
-    Worker.objects.create(name="host:2", slots=[["*"], ["starter"]], last_seen=now)
-    Worker.objects.create(name="host:3", slots=[["faulty-good"]], last_seen=now)
-    for name, workers, is_loaded in (("starter", 2, True), ("faulty-good", 2, False), ("faulty-slow", 1, False)):
-        about = client_of_django.get(f"/models/{name}").json()
-        assert (about["workers"], about["loaded"], about["available"]) == (workers, is_loaded, True)
-    Worker.objects.all().delete()
-    about = client_of_django.get("/models/starter").json()
-    assert (about["workers"], about["loaded"], about["available"]) == (0, False, False)
-    assert about["reason"].startswith("No worker for model 'starter' is alive")
-
-
-@pytest.fixture
-def client_of_django() -> Client:
-    return Client()
-
-
-def test_a_native_size_over_the_operators_limits_is_not_shown(
-    configure: Callable[..., Any], clean_catalog: None, db: None, client_of_django: Client, tmp_path: Path
-) -> None:
-    model = {"name": "starter", "backend": "starter", "limits": {"max_side": 140}}
-    (tmp_path / "models" / "starter.yaml").write_text(yaml.safe_dump(model))
-    about = client_of_django.get("/models/starter").json()
-    assert about["limits"]["max_side"] == 140
-    assert about["native_sizes"] == ["128x128"]

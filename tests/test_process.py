@@ -23,14 +23,15 @@ PATIENCE = Patience(in_all=60, after_cancel=5)
 
 
 class Listener:
-    """Keeps what the process says, silence too; asks to cancel from the first message of kind `cancel_at` on."""
+    """Keeps what the process says, and its silence after that; asks to cancel from the first `cancel_at` on."""
 
     def __init__(self, cancel_at: str = "") -> None:
         self.messages: list[Message] = []
         self.cancel_at = cancel_at
 
     def __call__(self, message: Message | None) -> bool:
-        self.messages.append(message or {"kind": "silence"})
+        if message or self.messages:
+            self.messages.append(message or {"kind": "silence"})
         return any(message["kind"] == self.cancel_at for message in self.messages)
 
 

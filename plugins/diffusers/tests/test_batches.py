@@ -196,7 +196,7 @@ def test_texts_that_were_read_together_are_remembered_together(
 ) -> None:
     pipeline = load(str(text_folder), "WanPipeline")
     pairs = [("a", "b"), ("b", "a"), ("a", "b"), ("a", "c")]
-    uncached = load(str(text_folder), "WanPipeline", embeddings_mib=0)
+    uncached = load(str(text_folder), "WanPipeline", embeddings={"memory_mib": 0})
     for prompts in pairs:
         requests = [make_request(prompt=prompt) for prompt in prompts]
         ours, theirs = (each.generate_batch(requests, progress(each=2)) for each in (pipeline, uncached))

@@ -91,7 +91,7 @@ def three_heads(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def job(folder: Path, steps: int = 2, prompt: str = "a b c", height: int = 32) -> Message:
-    return {
+    part = {
         "request": {
             "prompt": prompt,
             "negative_prompt": "",
@@ -106,12 +106,11 @@ def job(folder: Path, steps: int = 2, prompt: str = "a b c", height: int = 32) -
         "start_image": None,
         "end_image": None,
         "clip": None,
-        "max_pixels": 1_000_000,
         "output": str(folder / "video.mp4"),
         "video": {"width": 48, "height": height, "num_frames": 9, "fps": 8},
-        "ffmpeg": "",
         "metadata": None,
     }
+    return {"generations": [part], "max_pixels": 1_000_000, "ffmpeg": ""}
 
 
 def others_of(process: ModelProcess) -> list[psutil.Process]:
