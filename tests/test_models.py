@@ -204,6 +204,7 @@ def test_the_description_of_the_starter(server: Server) -> None:
             "negative_prompt": "",
         },
         "size_multiple": 2,
+        "audio": False,
         "native_sizes": ["128x128", "160x96", "96x160"],
         "frame_grid": {"step": 4, "offset": 1},
         "limits": {

@@ -105,6 +105,8 @@ class ModelSpec:
     native_sizes: tuple[tuple[int, int], ...] = ()
     """Width and height in pixels of the videos that the model was made for, the best size first; none where that is
     not known. Clients are shown them, and may ask for others."""
+    audio: bool = False
+    """Its videos have sound."""
     frame_grid: FrameGrid = field(default_factory=FrameGrid)
     """A request off the grid is generated at the next count up and trimmed by the kernel."""
     unsupported: frozenset[str] = frozenset()

@@ -45,6 +45,7 @@ def describe(entry: Entry, service: Service, created: int, conf: Conf) -> dict[s
         "description": spec.description,
         "defaults": _defaults(spec),
         "size_multiple": spec.size_multiple,
+        "audio": spec.audio,
         "native_sizes": [f"{width}x{height}" for width, height in spec.native_sizes if _fits(width, height, spec)],
         "frame_grid": {"step": spec.frame_grid.step, "offset": spec.frame_grid.offset},
         "limits": _limits(spec, conf),
@@ -69,7 +70,7 @@ def describe_capabilities(name: str, entry: Entry, capability: str) -> dict[str,
         "object": "model",
         "capabilities": [capability],
         "input_modalities": [kind for kind, is_taken in takes.items() if is_taken],
-        "output_modalities": ["video"],
+        "output_modalities": ["video", *(["audio"] if entry.spec.audio else [])],
         "backend": entry.plugin.name,
     }
 

@@ -7,6 +7,7 @@ from typing import Any
 
 TRANSFORMERS = ("transformer", "transformer_2")
 DENOISERS = (*TRANSFORMERS, "unet")
+SOUND = ("vocoder", "sound_tokenizer", "audio_vae")
 
 
 def is_text_encoder(name: str) -> bool:

@@ -12,6 +12,7 @@ from videoapi_diffusers import embeddings, placement
 from videoapi_diffusers.batching import read_batch_size
 from videoapi_diffusers.changes import read_changes
 from videoapi_diffusers.changes.lora import make_params
+from videoapi_diffusers.components import SOUND
 from videoapi_diffusers.families import find_family
 from videoapi_diffusers.inputs import find_modes, find_problem
 from videoapi_diffusers.parallel import asked
@@ -92,6 +93,7 @@ def build_spec(config: ModelFile) -> ModelSpec:
         defaults=find_defaults(signature, configs, multiple),
         size_multiple=multiple,
         native_sizes=find_native_sizes(signature, configs, multiple),
+        audio=not configs.keys().isdisjoint(SOUND),
         limits=find_limits(signature, configs),
         frame_grid=find_family(signature.name).frame_grid or find_frame_grid(configs, scales),
         unsupported=find_unsupported(signatures, configs),

@@ -102,6 +102,7 @@ STARTER = {
         "negative_prompt": "",
     },
     "size_multiple": 2,
+    "audio": False,
     "native_sizes": ["128x128", "160x96", "96x160"],
     "frame_grid": {"step": 4, "offset": 1},
     "limits": {

@@ -110,6 +110,7 @@ class ModelDescription(Model):
     description = serializers.CharField(allow_blank=True, help_text="What it is good for.")
     defaults = ModelDefaults(help_text="What a request that does not say gets.")
     size_multiple = serializers.IntegerField(min_value=2, help_text="`width` and `height` are multiples of it.")
+    audio = serializers.BooleanField(help_text="Its videos have sound.")
     native_sizes = serializers.ListField(
         child=serializers.RegexField(f"^{SIZE.pattern}$"),
         help_text="`size`s that it was made for, the best first; others may be sent too.",
@@ -137,7 +138,7 @@ class Capabilities(serializers.Serializer[Any]):
         child=serializers.ChoiceField(choices=("text", "image", "video")), help_text="What goes in."
     )
     output_modalities = serializers.ListField(
-        child=serializers.ChoiceField(choices=("video",)), help_text="What comes out."
+        child=serializers.ChoiceField(choices=("video", "audio")), help_text="What comes out."
     )
     backend = serializers.CharField(help_text="The name of its plugin.")
 

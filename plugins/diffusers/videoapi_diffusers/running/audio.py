@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from videoapi import Audio, ModelError
+from videoapi_diffusers.components import SOUND
 
 
 def read_audio(output: Any, pipeline: Any, index: int) -> Audio | None:
@@ -21,7 +22,7 @@ def read_audio(output: Any, pipeline: Any, index: int) -> Audio | None:
 
 def _find_sample_rate(pipeline: Any) -> int:
     """Hz. Raises ModelError where no component says."""
-    for component in ("vocoder", "sound_tokenizer", "audio_vae"):
+    for component in SOUND:
         config = getattr(getattr(pipeline, component, None), "config", {})
         for key in ("output_sampling_rate", "sampling_rate", "sample_rate"):
             if isinstance(rate := config.get(key), int):
