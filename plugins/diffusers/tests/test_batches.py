@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from plugins.diffusers.tests.table import make_spec
-from plugins.diffusers.tests.tiny import TINY, stand_in
+from plugins.diffusers.tests.tiny import TINY, ltx, stand_in
 from videoapi import Cancelled, ConfigurationError, ModelError
 from videoapi_diffusers import load
 from videoapi_diffusers.batching import EQUAL, UNEQUAL
+from videoapi_diffusers.plugin import load_model
 
 # A batch is calculated in another order than one video, so that the last digits differ: of 255 grey values, less than
 # this in the mean of all.
@@ -56,8 +59,6 @@ Folders = Callable[[str], Path]
 
 @pytest.fixture(scope="module", autouse=True)
 def packages() -> None:
-    import torch
-
     stand_in()
     torch.set_num_threads(1)
 
@@ -218,3 +219,30 @@ def test_a_pipeline_that_makes_fewer_videos_is_a_model_error(
     monkeypatch.setattr("videoapi_diffusers.running.pipeline.read_videos", lambda output, kept: kept[-1].videos[:1])
     with pytest.raises(ModelError, match="The pipeline made 1 videos of 2"):
         pipeline.generate_batch([make_request(), make_request(seed=2)], progress(each=2))
+
+
+def test_an_autoencoder_that_adds_noise_makes_of_each_video_what_it_would_alone(
+    tmp_path: Path, make_request: Any, progress: Any
+) -> None:
+    """As that of LTX-Video 0.9.1 does: diffusers' slicing would take one video's latents for the time of another."""
+    from diffusers import AutoencoderKLLTXVideo, LTXPipeline
+
+    torch.manual_seed(0)
+    components = ltx.make_components(dynamic=True)
+    config = {**components["vae"].config, "timestep_conditioning": True, "decoder_inject_noise": (True,) * 5}
+    components["vae"] = vae = AutoencoderKLLTXVideo.from_config(config)
+    for name, weights in vae.named_parameters():
+        if "per_channel_scale" in name:
+            torch.nn.init.ones_(weights)
+    LTXPipeline(**components).save_pretrained(tmp_path)
+    pipeline, spec = load(str(tmp_path), "LTXPipeline"), make_spec(tmp_path)
+    assert max(compare(pipeline, make_requests("ltx", spec, make_request), progress)) < TOLERANCE
+
+
+def test_a_scheduler_that_adds_noise_is_refused(folders: Folders) -> None:
+    keys = {"diffusers": {"scheduler": "FlowMatchLCMScheduler"}}
+    spec = make_spec(folders("wan_text"), **keys)
+    load_model(spec)
+    words = r"'limits\.max_batch_size' must be 1 with a FlowMatchLCMScheduler that adds noise at each step\."
+    with pytest.raises(ModelError, match=words):
+        load_model(replace(spec, limits=replace(spec.limits, max_batch_size=2)))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from videoapi import ModelFile
+from typing import Any
+
+from videoapi import ModelError, ModelFile
 from videoapi_diffusers.families import Modes
 
 KEY = "limits.max_batch_size"
@@ -40,6 +42,18 @@ UNEQUAL = {
 """Those that fail with several, or make other videos."""
 
 
+NOISY = frozenset(
+    {
+        "DDPMScheduler",
+        "EulerAncestralDiscreteScheduler",
+        "FlowMatchLCMScheduler",
+        "KDPM2AncestralDiscreteScheduler",
+        "LCMScheduler",
+        "LTXEulerAncestralRFScheduler",
+        "SCMScheduler",
+        "TCDScheduler",
+    }
+)
 PARALLEL = "with diffusers.context_parallel, the processes share one video"
 
 
@@ -59,3 +73,13 @@ def _find_problem(modes: Modes) -> str:
     if name in UNEQUAL:
         return f"{name} {UNEQUAL[name]}"
     return "" if name in EQUAL else f"{name} was not tried with several prompts in one call"
+
+
+def check_scheduler(scheduler: Any) -> None:
+    """Raises ModelError for one that adds noise at each step: most pipelines have it drawn by nobody's seed, for all
+    videos of a call together.
+    """
+    name, config = type(scheduler).__name__, scheduler.config
+    is_noisy = config.get("stochastic_sampling") or str(config.get("algorithm_type", "")).startswith("sde-")
+    if name in NOISY or is_noisy:
+        raise ModelError(f"'{KEY}' must be 1 with a {name} that adds noise at each step.")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from videoapi import ModelFile, ModelSpec, Pipeline, hookimpl
 from videoapi_diffusers import embeddings, placement
-from videoapi_diffusers.batching import read_batch_size
+from videoapi_diffusers.batching import check_scheduler, read_batch_size
 from videoapi_diffusers.changes import read_changes
 from videoapi_diffusers.changes.lora import make_params
 from videoapi_diffusers.components import SOUND
@@ -52,6 +52,8 @@ def load_model(spec: ModelSpec) -> Pipeline:
     if parallel := settings.pop("parallel", None):
         return load_parallel(settings, parallel)
     pipeline = load(**settings)
+    if spec.limits.max_batch_size > 1:
+        check_scheduler(pipeline.pipeline.scheduler)
     if "compile" in spec.settings["changes"]:
         warm_up(pipeline, spec, spec.settings["changes"]["compile"]["warm_up"])
     return pipeline

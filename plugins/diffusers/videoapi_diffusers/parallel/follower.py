@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from videoapi import Cancelled, GenerationRequest, InvalidRequest, ModelError, Phase
 from videoapi_diffusers.loading import load
-from videoapi_diffusers.parallel.group import join, settings_for
+from videoapi_diffusers.parallel.group import check, join, settings_for
 from videoapi_diffusers.parallel.messages import Message, make_request, receive, receive_pictures, send
 
 if TYPE_CHECKING:
@@ -119,8 +119,11 @@ class Follower:
             self._channel.answer(kind="done")
 
     def _load(self, message: Message) -> None:
+        import torch
+
         self._device = message["devices"][self._rank]
         self._pipeline = load(**settings_for(message["settings"], self._device))
+        check(self._pipeline.pipeline, message["wanted"], torch.device(self._device))
 
     def _join(self, message: Message) -> None:
         import torch

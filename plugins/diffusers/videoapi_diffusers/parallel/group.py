@@ -53,7 +53,6 @@ def join(pipeline: Any, wanted: Mapping[str, Any], rank: int, device: torch.devi
     from torch.distributed.device_mesh import init_device_mesh
 
     parts = parts_of(pipeline, TRANSFORMERS)
-    _check(pipeline, parts, wanted, device)
     if sys.platform == "linux":
         # They are on one machine: nobody else is to reach their sockets.
         for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
@@ -76,8 +75,12 @@ def join(pipeline: Any, wanted: Mapping[str, Any], rank: int, device: torch.devi
         raise ModelError(f"'{KEY}' does not work here: {describe_failure(error)}") from error
 
 
-def _check(pipeline: Any, parts: list[Any], wanted: Mapping[str, Any], device: torch.device) -> None:
-    """Raises ModelError for a model that diffusers cannot divide, and for one that is not on its device as a whole."""
+def check(pipeline: Any, wanted: Mapping[str, Any], device: torch.device) -> None:
+    """Raises ModelError for a model that diffusers cannot divide, and for one that is not on its device as a whole.
+
+    Before `join`, in which the others would wait for a process that does not come.
+    """
+    parts = parts_of(pipeline, TRANSFORMERS)
     if not parts or any(getattr(part, "_cp_plan", None) is None for part in parts):
         names = ", ".join(type(part).__name__ for part in parts) or type(pipeline).__name__
         raise ModelError(f"'{KEY}' is not for this model: diffusers has no plan of how to divide a {names}.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from videoapi import Cancelled, Clip, GenerationRequest, InvalidRequest, Phase, Pipeline, Progress
 from videoapi_diffusers.loading import load
 from videoapi_diffusers.parallel.asked import count_processes
-from videoapi_diffusers.parallel.group import find_devices, join, settings_for
+from videoapi_diffusers.parallel.group import check, find_devices, join, settings_for
 from videoapi_diffusers.parallel.team import Team
 
 if TYPE_CHECKING:
@@ -31,8 +31,9 @@ def load_parallel(settings: Mapping[str, Any], wanted: Mapping[str, Any]) -> Par
     team = Team(len(devices))
     try:
         pipeline = load(**settings_for(settings, devices[0]))
+        check(pipeline.pipeline, wanted, torch.device(devices[0]))
         # Only now: what comes from the hub is here, and the same for all.
-        team.tell(kind="load", settings=dict(settings), devices=devices)
+        team.tell(kind="load", settings=dict(settings), wanted=dict(wanted), devices=devices)
         team.gather()
         team.tell(kind="join", wanted=dict(wanted), folder=str(team.folder))
         join(pipeline.pipeline, wanted, 0, torch.device(devices[0]), team.folder)

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
+from diffusers.models.autoencoders.vae import DecoderOutput
 
 from videoapi import GenerationRequest
 from videoapi_diffusers.placement import send_home
@@ -19,9 +20,11 @@ def decoding_for(pipeline: Any, requests: Sequence[GenerationRequest]) -> Iterat
     """Within it, a call with `output_type="pt"` makes the requests' size, and puts their frames into the list."""
     with ExitStack() as stack:
         stack.enter_context(_sized_as_asked(pipeline, requests[0]))
-        if len(requests) > 1:
-            stack.enter_context(_decoded_one_by_one(pipeline))
-        stand_ins = stack.enter_context(_decoded_when_read(pipeline)) if can_stream(pipeline) else []
+        stand_ins: list[Kept] = []
+        if can_stream(pipeline):
+            stand_ins = stack.enter_context(_decoded_when_read(pipeline))
+        elif len(requests) > 1:
+            stack.enter_context(_decoded_one_by_one(pipeline, [request.seed for request in requests]))
         yield stack.enter_context(_kept_as_decoded(pipeline, stand_ins))
 
 
@@ -135,20 +138,43 @@ def _kept_as_decoded(pipeline: Any, stand_ins: list[Kept]) -> Iterator[list[Kept
 
 
 @contextmanager
-def _decoded_one_by_one(pipeline: Any) -> Iterator[None]:
+def _decoded_one_by_one(pipeline: Any, seeds: Sequence[int]) -> Iterator[None]:
     """Within it, the autoencoder takes one video of several after the other: several need their multiple of memory, and
-    some autoencoders fail.
+    some autoencoders fail. One that adds noise draws it by the video's own seed.
+
+    diffusers' own slicing leaves out what goes with the latents, such as LTX's time of the decoding.
     """
     vae: Any = getattr(pipeline, "vae", None)
     # EasyAnimate's goes on with what it has kept of the one before.
-    if type(vae).__name__ == "AutoencoderKLMagvit" or getattr(vae, "use_slicing", True):
+    if vae is None or type(vae).__name__ == "AutoencoderKLMagvit":
         yield
         return
-    vae.use_slicing = True
+    decode = vae.decode
+
+    def decode_each(latents: torch.Tensor, *positional: Any, return_dict: bool = True, **named: Any) -> Any:
+        # An autoencoder of pictures takes all frames of all videos as so many pictures.
+        if len(latents) != len(seeds):
+            return decode(latents, *positional, return_dict=return_dict, **named)
+        videos = []
+        for index, seed in enumerate(seeds):
+            torch.manual_seed(seed)
+            own = [_pick(value, index, len(seeds)) for value in positional]
+            owned = {name: _pick(value, index, len(seeds)) for name, value in named.items()}
+            videos.append(decode(latents[index : index + 1], *own, return_dict=False, **owned)[0])
+        video = torch.cat(videos)
+        return DecoderOutput(sample=video) if return_dict else (video,)
+
+    vae.decode = decode_each
     try:
         yield
     finally:
-        vae.use_slicing = False
+        del vae.decode
+
+
+def _pick(value: Any, index: int, count: int) -> Any:
+    """What of an argument is one video's."""
+    is_shared = not isinstance(value, torch.Tensor) or value.ndim == 0 or len(value) != count
+    return value if is_shared else value[index : index + 1]
 
 
 @contextmanager

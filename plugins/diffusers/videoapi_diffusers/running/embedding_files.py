@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
+from safetensors.torch import load, save
 from transformers.utils.generic import ModelOutput
 
 from videoapi_diffusers.components import is_text_encoder, modules_of
@@ -53,13 +53,15 @@ class EmbeddingFiles:
             if said["checksum"] != _sum(tensors):
                 raise ValueError("its values are not those that were written")
             output = _build(json.loads(said["outline"]), tensors)
-            os.utime(path)
         except FileNotFoundError:
             return None
         # A file that is not ours may be anything.
         except (OSError, SafetensorError, RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
             logger.warning("an embedding on disk is not used and will be written again: %s", error)
             return None
+        # A folder that may only be read has no order of use.
+        with suppress(OSError):
+            os.utime(path)
         return output
 
     def write(self, key: bytes, output: Any) -> None:
@@ -83,10 +85,11 @@ class EmbeddingFiles:
     def _write(self, path: Path, tensors: dict[str, torch.Tensor], said: dict[str, str]) -> None:
         """Whole or not at all: under another name first, which no other process has."""
         descriptor, name = tempfile.mkstemp(prefix=f"{path.stem}-", suffix=".unfinished", dir=self._folder)
-        os.close(descriptor)
         unfinished = Path(name)
         try:
-            save_file(tensors, unfinished, metadata=said)
+            # Not by the library, which has another unfinished file beside it.
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(save(tensors, metadata=said))
             unfinished.replace(path)
         finally:
             unfinished.unlink(missing_ok=True)

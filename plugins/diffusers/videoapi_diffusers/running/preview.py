@@ -83,10 +83,14 @@ def _shrink(frame: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
 
 
 def predicted_latents(pipeline: Any, latents: torch.Tensor) -> torch.Tensor:
-    """What the last step took for the clean latents where the scheduler keeps it, else the latents with their noise."""
+    """What the last step took for the clean latents where the scheduler keeps it, else the latents with their noise.
+
+    Some pipelines step but a part of their latents.
+    """
     kept = getattr(pipeline.scheduler, "model_outputs", None) or [None]
     predicts_clean = getattr(pipeline.scheduler.config, "predict_x0", False)
-    return kept[-1] if predicts_clean and isinstance(kept[-1], torch.Tensor) else latents
+    is_whole = isinstance(kept[-1], torch.Tensor) and kept[-1].shape == latents.shape
+    return kept[-1] if predicts_clean and is_whole else latents
 
 
 def _with_one(values: torch.Tensor) -> torch.Tensor:
