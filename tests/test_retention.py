@@ -14,6 +14,7 @@ from django.utils import timezone
 from tests import generations
 from tests.generations import stored_files
 from videoapi.engine import retention
+from videoapi.engine.cancel import delete
 from videoapi.engine.reaper import sweep
 from videoapi.engine.slot import Slot
 from videoapi.models import Generation, State
@@ -109,3 +110,25 @@ def test_a_process_that_was_killed_while_it_pruned_leaves_nothing(
     sweep(configure())
     assert stored_files() == []
     assert not Generation.objects.exclude(state=State.EXPIRED).exists()
+
+
+def test_a_video_that_is_completed_while_it_is_deleted_leaves_no_file(
+    slot: Slot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker publishes between the look at the row and the end of the delete."""
+    row = generations.make()
+    monkeypatch.setattr("videoapi.engine.cancel.cancel", lambda generation: slot.run_next(generation.model))
+    delete(row)
+    row.refresh_from_db()
+    assert (row.state, row.deleted, stored_files()) == ("expired", True, [])
+
+
+def test_a_video_that_is_completed_after_its_delete_goes_in_the_next_clearing_up(
+    slot: Slot, configure: Callable[..., Any]
+) -> None:
+    row = generations.make()
+    row.hide()
+    slot.run_next(row.model)
+    assert len(stored_files()) == 2
+    assert retention.prune(configure())[0] == 1
+    assert stored_files() == []

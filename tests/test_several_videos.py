@@ -12,8 +12,8 @@ from tests import generations
 from tests.images import base64_of, plain
 from tests.server import Server
 from tests.videos import read
-from videoapi.exceptions import TooManyRequests
-from videoapi.models import Generation
+from videoapi.exceptions import InvalidRequest, TooManyRequests
+from videoapi.models import Generation, issue_key
 
 GOOD = {"model": "faulty-good", "prompt": "anything"}
 ASYNC = {"Prefer": "respond-async"}
@@ -92,6 +92,13 @@ def test_the_stream_tells_of_all_and_ends_with_the_last(faulty_server: Server) -
     assert len(json.loads(events[-1][1].removeprefix("data: "))["data"]) == 2
 
 
+def test_who_comes_back_to_a_stream_that_has_ended_is_told_not_to(faulty_server: Server) -> None:
+    path = f"/video/{faulty_server.post({**GOOD, 'n': 2}).json['id']}/events"
+    text = faulty_server.get(path).body.decode()
+    last = next(line for line in text.splitlines() if line.startswith("id: ")).removeprefix("id: ")
+    assert faulty_server.get(path, **{"Last-Event-ID": last}).status == 204
+
+
 def test_a_cancel_ends_them_all(faulty_server: Server) -> None:
     slow = {"model": "faulty-slow", "prompt": "anything", "step": 200, "n": 3}
     body = faulty_server.post(slow, **ASYNC).json
@@ -134,14 +141,25 @@ def test_an_idempotency_key_stands_for_all(faulty_server: Server) -> None:
 
 
 @pytest.mark.django_db
+def test_more_than_can_ever_wait_are_a_400(configure: Any) -> None:
+    configure(max_queued_per_client=2)
+    with pytest.raises(InvalidRequest, match="At most 2 generations of yours can wait at once"):
+        generations.make(n=3)
+    configure()
+    row, _ = issue_key("ann", pixel_frames_per_day=2 * 64 * 48 * 5)
+    with pytest.raises(InvalidRequest, match="These videos are more than the 30720 pixels a day of this API key"):
+        generations.make(n=3, api_key=row)
+    generations.make(n=2, api_key=row)
+
+
+@pytest.mark.django_db
 def test_they_are_accepted_together_or_not_at_all(configure: Any) -> None:
-    configure(max_queued=2)
+    configure(max_queued=3)
+    generations.make(n=2)
     with pytest.raises(TooManyRequests):
         generations.make(n=3, image=plain_image())
-    assert not Generation.objects.exists()
-    assert generations.stored_files() == []
-    generations.make(n=2)
     assert Generation.objects.count() == 2
+    assert generations.stored_files() == []
 
 
 def plain_image() -> Any:

@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from videoapi.engine.cancel import cancel
 from videoapi.engine.orders import place
 from videoapi.engine.storage import has_preview
-from videoapi.models import APIKey, Generation, WebhookDelivery, Worker
+from videoapi.models import APIKey, Event, Generation, WebhookDelivery, Worker
 
 admin.site.site_header = admin.site.site_title = "videoapi"
 
@@ -184,9 +184,11 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Send the selected webhooks again", permissions=["operate"])
     def send_again(self, request: HttpRequest, queryset: QuerySet[WebhookDelivery]) -> None:
-        for delivery in queryset:
+        # A message about progress would be no news.
+        deliveries = list(queryset.exclude(event=Event.PROGRESS))
+        for delivery in deliveries:
             delivery.resend()
-        self.message_user(request, f"{len(queryset)} will be sent now.")
+        self.message_user(request, f"{len(deliveries)} will be sent now.")
 
 
 @admin.register(Worker)
@@ -232,8 +234,15 @@ class APIKeyAdmin(admin.ModelAdmin[APIKey]):
     def save_model(self, request: HttpRequest, obj: APIKey, form: Any, change: bool) -> None:
         if not change:
             obj.key = obj.renew()
+        obj.has_new_secret = not obj.webhook_secret and bool(not change or obj.webhook_url)
+        if obj.has_new_secret:
             obj.renew_webhook_secret()
         super().save_model(request, obj, form, change)
+
+    def response_change(self, request: HttpRequest, obj: APIKey) -> HttpResponse:
+        if obj.has_new_secret:
+            return self._show(request, [obj], "A secret for webhooks")
+        return super().response_change(request, obj)
 
     def response_add(self, request: HttpRequest, obj: APIKey, post_url_continue: str | None = None) -> HttpResponse:
         return self._show(request, [obj], f"The key of {obj.name}")

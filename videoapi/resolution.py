@@ -183,8 +183,12 @@ def _read_text(text: str) -> Any:
     """What a text holds that is no text itself: LocalAI's params are texts, and so are those of a form."""
     try:
         value = json.loads(text)
-        json.dumps(value, allow_nan=False)
+        written = json.dumps(value, allow_nan=False, ensure_ascii=False)
+        # Half a character, which is a ValueError too.
+        written.encode()
     except (ValueError, RecursionError):
+        return text
+    if "\\u0000" in written:
         return text
     return text if isinstance(value, str) else value
 

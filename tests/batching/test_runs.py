@@ -137,6 +137,13 @@ def test_a_batch_that_fails_is_nobodys_failure_and_each_is_made_alone(
     assert rows[2].log.endswith("alone")
 
 
+def test_a_model_that_does_not_load_is_loaded_once_for_all_of_a_batch(slot: Slot, caplog: Any) -> None:
+    rows = ask("incapable", seeds=SEEDS[:2])
+    slot.run_next(rows[0].model)
+    assert states(rows) == [State.FAILED] * 2
+    assert "run alone" not in caplog.text
+
+
 def test_only_the_one_at_fault_fails_in_the_end(slot: Slot) -> None:
     rows = [*ask("refuse", seeds=(60,)), *ask("refuse", seeds=(120,), prompt="bad"), *ask("refuse", seeds=(180,))]
     slot.run_next(rows[0].model)

@@ -221,6 +221,16 @@ def test_delete_removes_a_finished_video(client: openai.OpenAI, faulty_server: S
     assert video.id not in [each.id for each in client.videos.list(limit=100).data]
 
 
+def test_all_videos_can_be_deleted_page_by_page(client: openai.OpenAI) -> None:
+    made = {make(client).id for _ in range(3)}
+    deleted = set()
+    for video in client.videos.list(limit=2):
+        client.videos.delete(video.id)
+        deleted.add(video.id)
+    assert made <= deleted
+    assert client.videos.list().data == []
+
+
 def test_delete_cancels_a_running_video(client: openai.OpenAI, faulty_server: Server) -> None:
     video = client.videos.create(model="faulty-slow", prompt="anything", extra_body={"step": 200})
     faulty_server.wait_for(f"/video/{video.id}", "in_progress")

@@ -87,3 +87,14 @@ def test_the_secret_and_the_address_are_in_no_answer(client: Client, conf: Any) 
         text = client.get(path, headers=headers).content.decode()
         assert row.webhook_secret not in text
         assert "example.org" not in text
+
+
+def test_a_keys_own_address_that_cannot_be_called_costs_no_request(
+    client: Client, configure: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The client has not named it, and cannot mend it."""
+    configure(**{**CONF, "webhook_private": False})
+    _, key = make_key("ann", webhook_url="http://10.0.0.5/")
+    assert post(client, None, **{"x-api-key": key}).status_code == 202
+    assert Generation.objects.get().webhook_url == ""
+    assert "the events of API key 'ann' are sent nowhere: The URL is on an address" in caplog.text

@@ -48,8 +48,11 @@ class Caller:
 
     def generations(self) -> QuerySet[Generation]:
         """Those that exist for the caller."""
-        generations = Generation.objects.there()
-        return generations if self.sees_all else generations.filter(api_key=self.key)
+        return self.past_generations().filter(deleted=False)
+
+    def past_generations(self) -> QuerySet[Generation]:
+        """And those that it has deleted."""
+        return Generation.objects.all() if self.sees_all else Generation.objects.filter(api_key=self.key)
 
     def is_still_welcome(self) -> bool:
         """Whether the key is usable still; for a stream, which may outlive it."""

@@ -44,7 +44,8 @@ class EventsView(APIView):
         generation = get_object_or_404(find_caller(request).generations(), pk=pk)
         last = request.headers.get("Last-Event-ID", "")
         heard = int(last) + 1 if last.isascii() and last.isdigit() and len(last) < 9 else 0
-        if generation.is_finished and heard >= len(generation.events):
+        generations = generation.of_request()
+        if all(each.is_finished for each in generations) and heard >= len(generation.events):
             # This tells a browser not to come back.
             return HttpResponse(status=204)
         # A proxy that gathers the answer would hold back the events.
@@ -52,7 +53,7 @@ class EventsView(APIView):
         if request.method == "HEAD":
             return HttpResponse(content_type="text/event-stream", headers=headers)
         return StreamingHttpResponse(
-            EventStream(generation.of_request(), heard, find_caller(request)),
+            EventStream(generations, heard, find_caller(request)),
             content_type="text/event-stream",
             headers=headers,
         )
@@ -96,6 +97,9 @@ class EventStream:
                     continue
                 spoken = time.monotonic()
                 self._rows[row.pk] = row
+                while len(self._rows) > 1 and not rows.empty():
+                    other = rows.get()
+                    self._rows[other.pk] = other
                 yield from self._tell(row)
                 if all(each.is_finished for each in self._rows.values()):
                     return
@@ -115,8 +119,10 @@ class EventStream:
         # A stream can last for hours; a database server counts its connections.
         connection.close()
         if len(rows) > 1:
-            # Each tells everything; there is no order of their statuses to come back to.
-            yield _format(now["status"] if all(each.is_finished for each in rows) else "progress", now)
+            # Each tells everything; the end alone has an id, so that nobody comes back after it.
+            has_ended = all(each.is_finished for each in rows)
+            number = len(rows[0].events) - 1 if has_ended else None
+            yield _format(now["status"] if has_ended else "progress", now, number)
             return
         fresh = row.events[self._heard :]
         for number, event in enumerate(fresh, self._heard):

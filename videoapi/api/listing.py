@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 
+from videoapi.api.access import Caller
 from videoapi.api.bodies import job_body
 from videoapi.engine.registry import get_catalog
 from videoapi.exceptions import InvalidRequest
@@ -20,11 +21,11 @@ MODEL = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,200}")
 
 
 def list_generations(
-    generations: QuerySet[Generation],
+    caller: Caller,
     query: Mapping[str, str],
     describe: Callable[[Generation], dict[str, Any]] = lambda generation: job_body([generation]),
 ) -> dict[str, Any]:
-    """Of `generations`, `limit` after the one named `after`, newest first or in `order=asc`, each as `describe` has it.
+    """Of the caller's generations, `limit` after the one named `after`, newest first or in `order=asc`.
 
     Raises InvalidRequest.
     """
@@ -33,13 +34,13 @@ def list_generations(
             raise InvalidRequest(name, f"Unknown parameter; there are {', '.join(PARAMETERS)}.")
     limit = _read_limit(query.get("limit", str(DEFAULT_LIMIT)))
     ascending = _choose(query, "order", ("desc", "asc")) == "asc"
-    rows = generations.defer("log").order_by(*(("created_at", "pk") if ascending else ("-created_at", "-pk")))
+    rows = caller.generations().defer("log").order_by(*(("created_at", "pk") if ascending else ("-created_at", "-pk")))
     if "status" in query:
         rows = rows.filter(state=_choose(query, "status", tuple(State.values)))
     if "model" in query:
         rows = rows.filter(model=_find_model(query["model"]))
     if "after" in query:
-        rows = rows.filter(_beyond(_find(generations, query["after"]), ascending=ascending))
+        rows = rows.filter(_beyond(_find(caller, query["after"]), ascending=ascending))
     page = list(rows[: limit + 1])
     data = [describe(row) for row in page[:limit]]
     return {
@@ -67,9 +68,10 @@ def _find_model(name: str) -> str:
         return name
 
 
-def _find(generations: QuerySet[Generation], name: str) -> Generation:
+def _find(caller: Caller, name: str) -> Generation:
     try:
-        return generations.get(pk=UUID(name))
+        # A client that deletes page by page goes on after what it has deleted.
+        return caller.past_generations().get(pk=UUID(name))
     except (ValueError, Generation.DoesNotExist) as error:
         raise InvalidRequest("after", "There is no generation of that id.") from error
 

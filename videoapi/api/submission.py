@@ -12,6 +12,20 @@ from videoapi.models import Generation
 from videoapi.serializers import VideoRequestSerializer
 
 
+def find_known(request: Request) -> Generation | None:
+    """The generation that the request's Idempotency-Key has made before, before anything is read for another.
+
+    Raises InvalidRequest, TooManyRequests and IdempotencyConflict.
+    """
+    caller = find_caller(request)
+    idempotency = read_idempotency(request, caller)
+    if idempotency and (known := idempotency.find()):
+        return known
+    if caller.key is not None:
+        check_rate(caller.key)
+    return None
+
+
 def submit_request(
     request: Request, serializer: VideoRequestSerializer, remixed_from: Generation | None = None
 ) -> Generation:

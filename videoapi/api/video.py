@@ -44,7 +44,7 @@ class VideoView(APIView):
 
     @operations.list_videos
     def get(self, request: Request) -> Response:
-        return Response(list_generations(find_caller(request).generations(), request.query_params))
+        return Response(list_generations(find_caller(request), request.query_params))
 
     @operations.create_video
     def post(self, request: Request) -> Response:

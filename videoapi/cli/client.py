@@ -147,7 +147,7 @@ class Client:
     ) -> Iterator[requests.Response]:
         url = self.locate(path)
         # The videos may be elsewhere, where the key is nobody's business.
-        session = self._session if urlsplit(url).netloc == urlsplit(self.server).netloc else requests.Session()
+        session = self._session if urlsplit(url)[:2] == urlsplit(self.server)[:2] else requests.Session()
         # Redirected, a POST would become a GET.
         options |= {"timeout": (CONNECT_SECONDS, seconds), "allow_redirects": method == "GET"}
         try:

@@ -30,14 +30,20 @@ def generate(client: Client, options: Namespace) -> None:
         ended = _run(client, body, progress)
         # Its last event has words of its own, and the video may have expired since.
         job = persist(lambda: client.show(ended["id"]), progress.say)
-        if job["status"] != "completed":
-            raise CommandError(f"Generation {job['id']} {tell_end(job)}.")
-        names = outputs or [f"{item.get('id', job['id'])}.mp4" for item in job["data"]]
+        names = [_name(item, job, outputs) for item in job["data"]]
         for name, item in zip(names, job["data"], strict=True):
             save(client, item["url"], name, progress.say, force=options.force)
+        if job["status"] != "completed":
+            made = f"; made: {', '.join(names)}" if names else ""
+            raise CommandError(f"Generation {job['id']} {tell_end(job)}{made}.")
         for warning in job["warnings"]:
             progress.say(f"Note: {warning}")
     _print(job, names, as_json=options.json)
+
+
+def _name(item: Job, job: Job, outputs: list[str]) -> str:
+    """Of several videos, each has the name of its place, also where others are missing."""
+    return outputs[item.get("seed", job["seed"]) - job["seed"]] if outputs else f"{item.get('id', job['id'])}.mp4"
 
 
 def _run(client: Client, body: dict[str, Any], progress: Lines) -> Job:

@@ -8,7 +8,7 @@ from videoapi.conf import Conf
 from videoapi.engine.availability import require_worker
 from videoapi.engine.forecast import past_seconds
 from videoapi.engine.limits import check_limits
-from videoapi.exceptions import TooManyRequests
+from videoapi.exceptions import InvalidRequest, TooManyRequests
 from videoapi.models import Generation, Worker
 
 # Seconds after which to try again where nothing is known, and the most that a client is told.
@@ -22,7 +22,7 @@ def admit(generation: Generation, conf: Conf) -> None:
     key = generation.api_key
     if key is not None:
         check_limits(generation, key)
-    own_limit = (key.max_queued if key is not None else 0) or conf.max_queued_per_client
+    own_limit = _own_limit(generation, conf)
     workers = list(Worker.objects.live(conf.stale_seconds))
     require_worker(generation.model, workers)
     queued = Generation.objects.queued()
@@ -38,6 +38,22 @@ def admit(generation: Generation, conf: Conf) -> None:
     if full:
         slots = sum(worker.count_slots(generation.model) for worker in workers)
         raise TooManyRequests(f"{full}; try again later.", _retry_after(generation, slots))
+
+
+def require_room(generation: Generation, n: int, conf: Conf) -> None:
+    """Raises InvalidRequest for more videos of one request than could ever wait, or be made in a day, at once."""
+    most = min(_own_limit(generation, conf), conf.max_queued, conf.max_queued_per_model)
+    if n > most:
+        raise InvalidRequest("n", f"At most {most} generations of yours can wait at once.")
+    key = generation.api_key
+    day = key.pixel_frames_per_day if key is not None else 0
+    if n > 1 and day and n * generation.width * generation.height * generation.num_frames > day:
+        raise InvalidRequest("n", f"These videos are more than the {day} pixels a day of this API key.")
+
+
+def _own_limit(generation: Generation, conf: Conf) -> int:
+    key = generation.api_key
+    return (key.max_queued if key is not None else 0) or conf.max_queued_per_client
 
 
 def _retry_after(generation: Generation, slots: int) -> int:

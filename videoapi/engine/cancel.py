@@ -22,4 +22,6 @@ def delete(generation: Generation) -> None:
     cancel(generation)
     generation.hide()
     if generation.expire():
+        # It may have been completed a moment ago.
+        generation.refresh_from_db()
         delete_results(generation)

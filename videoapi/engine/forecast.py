@@ -24,7 +24,7 @@ def past_seconds(model: str, work: int) -> Seconds | None:
     Generations of exactly that much work count if there are any, others in proportion. Of a run of several, each has
     its share.
     """
-    rows = list(Generation.objects.completed().filter(model=model).order_by("-finished_at")[:HISTORY])
+    rows = _find_last(model, State.COMPLETED) or _find_last(model, State.EXPIRED)
     rows = [row for row in rows if row.work == work] or rows
     if not rows:
         return None
@@ -33,6 +33,11 @@ def past_seconds(model: str, work: int) -> Seconds | None:
         phase: statistics.median(row.timings.get(phase, 0.0) * share for row, share in shares.items())
         for phase in PHASES
     }
+
+
+def _find_last(model: str, state: State) -> list[Generation]:
+    rows = Generation.objects.filter(model=model, state=state).order_by("-finished_at")
+    return list(rows.only("width", "height", "num_frames", "parameters", "timings", "batch_size")[:HISTORY])
 
 
 def seconds_left(generation: Generation) -> float | None:

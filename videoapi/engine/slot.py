@@ -168,7 +168,8 @@ class Slot:
 
     def _fail(self, generations: Sequence[Generation], error: VideoAPIError) -> None:
         logger.warning("%s: %s: %s", _name(generations), error.code, error.message)
-        if len(generations) > 1 and not isinstance(error, Cancelled):
+        was_run = self._process is not None and self._process.is_loaded
+        if len(generations) > 1 and was_run and not isinstance(error, Cancelled):
             self._hand_back(generations, "it is run alone after a batch that failed")
             return
         log = self.log()

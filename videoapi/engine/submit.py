@@ -9,7 +9,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from videoapi.conf import Conf, get_conf
-from videoapi.engine.admission import admit
+from videoapi.engine.admission import admit, require_room
 from videoapi.engine.storage import delete_inputs, store_clip, store_image
 from videoapi.engine.tasks import deliver
 from videoapi.engine.webhooks import choose_url
@@ -90,6 +90,7 @@ def submit(
     )
     others = [Generation(**values, seed=request.seed + number, first=first) for number in range(1, n)]
     generations = [first, *others]
+    require_room(first, n, conf)
     try:
         for generation in generations:
             _store_inputs(generation, request, clip)

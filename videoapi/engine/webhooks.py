@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db import Error as DatabaseFailure
 from django.db import close_old_connections, connections
 from standardwebhooks import Webhook
 
@@ -44,15 +43,27 @@ GONE = 410
 def choose_url(asked: str, api_key: APIKey | None, conf: Conf) -> str:
     """Where the events of a request go: where it asks for, else where its key says; empty for nowhere.
 
-    Raises InvalidRequest for an address that is not called, and where there is no secret to sign with.
+    Raises InvalidRequest for an address that is not called, and where there is no secret to sign with; a key's own
+    address that is so is the operator's to mend, and the log says it.
     """
     if not conf.webhooks:
         if asked:
             raise InvalidRequest(FIELD, "This server sends no webhooks; ask for the generation instead.")
         return ""
-    url = asked or (api_key.webhook_url if api_key else "")
-    if not url:
+    if asked:
+        _check(asked, api_key, conf)
+        return asked
+    if api_key is None or not api_key.webhook_url:
         return ""
+    try:
+        _check(api_key.webhook_url, api_key, conf)
+    except InvalidRequest as error:
+        logger.warning("the events of API key '%s' are sent nowhere: %s", api_key, error.message)
+        return ""
+    return api_key.webhook_url
+
+
+def _check(url: str, api_key: APIKey | None, conf: Conf) -> None:
     try:
         check_receiver(url, allow_private=conf.webhook_private)
     except FetchError as error:
@@ -64,7 +75,6 @@ def choose_url(asked: str, api_key: APIKey | None, conf: Conf) -> str:
             if api_key
             else "Webhooks are signed: without an API key they need VIDEOAPI_WEBHOOK_SECRET on the server.",
         )
-    return url
 
 
 def find_secret(api_key: APIKey | None, conf: Conf) -> str:
@@ -137,8 +147,9 @@ class WebhookSender(threading.Thread):
                     answer = None
                 if not self._stopping.is_set():
                     self._send_due()
-            except DatabaseFailure:
-                logger.exception("the database failed")
+            except Exception:
+                # Nobody would notice that no more messages are sent.
+                logger.exception("webhooks could not be sent")
                 close_old_connections()
                 time.sleep(POLL_SECONDS)
                 continue
@@ -154,8 +165,9 @@ class WebhookSender(threading.Thread):
             delivery = WebhookDelivery.objects.claim_next(lease, busy)
             if delivery is None:
                 return
-            self._sending[delivery.receiver] += 1
+            # Where no thread can be started, it is due again when its time is over.
             threading.Thread(target=self._send, args=(delivery,), name="webhook", daemon=True).start()
+            self._sending[delivery.receiver] += 1
 
     def _send(self, delivery: WebhookDelivery) -> None:
         """In a thread of its own, without the database."""

@@ -67,6 +67,8 @@ class APIKey(models.Model):
 
     key = ""
     """The key itself, only in the process that has just made it."""
+    has_new_secret = False
+    """Of its webhooks, likewise."""
 
     objects: ClassVar[models.Manager[APIKey]] = APIKeyQuerySet.as_manager()
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from videoapi.api.files import open_result
-from videoapi.conf import Conf
+from videoapi.conf import get_conf
 from videoapi.encoding import ClipError, read_last_frame
 from videoapi.engine.registry import get_catalog
 from videoapi.engine.repeat import whole_request
@@ -60,15 +60,17 @@ def read_remix(generation: Generation, data: Any) -> dict[str, Any]:
 
 def read_edit(data: Any, generations: QuerySet[Generation]) -> tuple[Any, Generation | None]:
     """A request with the clip `video`, and the generation that it is of. Raises InvalidRequest."""
-    again, source, video = _read_with_video(data, generations, ("input_reference",))
+    again, source = _read_with_video(data, generations, ("input_reference",))
     _require_mode(again, "clip", "edit a video")
+    video = data["video"] if source is None else _file_of(source)
     return again | {"input_reference": video}, source
 
 
-def read_extension(data: Any, generations: QuerySet[Generation], conf: Conf) -> tuple[Any, Generation | None]:
+def read_extension(data: Any, generations: QuerySet[Generation]) -> tuple[Any, Generation | None]:
     """A request that begins with the last frame of `video`, and the generation that it is of. Raises InvalidRequest."""
-    again, source, video = _read_with_video(data, generations, ("start_image", "input_reference"))
+    again, source = _read_with_video(data, generations, ("start_image", "input_reference"))
     _require_mode(again, "first_frame", "go on from a video")
+    video, conf = data["video"] if source is None else _file_of(source), get_conf()
     limits = InputLimits(
         max_bytes=conf.max_clip_bytes,
         max_pixels=conf.max_image_pixels,
@@ -94,8 +96,8 @@ def require_completed(generation: Generation) -> Generation:
 
 def _read_with_video(
     data: Any, generations: QuerySet[Generation], taken: Sequence[str]
-) -> tuple[dict[str, Any], Generation | None, str]:
-    """The request without its `video`, the generation that this is of, and the file in base64.
+) -> tuple[dict[str, Any], Generation | None]:
+    """The request without its `video`, and the generation that this is of, if it is no file.
 
     The video stands for the fields in `taken`.
     """
@@ -107,12 +109,12 @@ def _read_with_video(
         if name in given:
             raise InvalidRequest(name, "'video' is in its place; send one of them.")
     if isinstance(video, str):
-        return given, None, video
+        return given, None
     source = _find(video["id"], generations)
     again, _ = _without_files(whole_request(require_completed(source)))
     for name in ("prompt", "seed", *chain.from_iterable(INSTEAD[name] for name in given if name in INSTEAD)):
         again.pop(name, None)
-    return again | given, source, _file_of(source)
+    return again | given, source
 
 
 def _without_files(request: dict[str, Any]) -> tuple[dict[str, Any], bool]:
@@ -129,6 +131,9 @@ def _find(pk: Any, generations: QuerySet[Generation]) -> Generation:
 
 
 def _file_of(generation: Generation) -> str:
+    limit = get_conf().max_clip_bytes
+    if generation.file_size > limit:
+        raise InvalidRequest("video", f"The video is larger than {limit} bytes, which is too large for a clip.")
     with open_result(generation, "video") as file:
         return base64.b64encode(file.read()).decode()
 

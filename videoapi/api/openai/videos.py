@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -22,14 +24,16 @@ from videoapi.api.openai.requests import read_create, read_edit, read_extension,
 from videoapi.api.parsers import StrictJSONParser
 from videoapi.api.ranges import serve_file
 from videoapi.api.schema import openai_operations as operations
-from videoapi.api.submission import submit_request
+from videoapi.api.submission import find_known, submit_request
 from videoapi.api.uploads import require_length
-from videoapi.conf import get_conf
 from videoapi.encoding import make_spritesheet
 from videoapi.engine.cancel import delete
 from videoapi.exceptions import InvalidRequest
 from videoapi.models import Generation, State
 from videoapi.serializers import VideoRequestSerializer
+
+# Each decodes a whole video: not all of the server's threads at once.
+SHEETS = threading.BoundedSemaphore(2)
 
 
 class OpenAIView(APIView):
@@ -43,11 +47,15 @@ class OpenAIView(APIView):
     def find(self, request: Request, pk: UUID) -> Generation:
         return get_object_or_404(find_caller(request).generations(), pk=pk)
 
-    def start(self, request: Request, data: Any, source: Generation | None = None) -> Response:
-        """The job that the fields of `POST /video` in `data` make."""
-        serializer = VideoRequestSerializer(data=data)
-        serializer.is_valid(raise_exception=True)
-        generation = submit_request(request, serializer, source)
+    def start(self, request: Request, read: Callable[[], tuple[Any, Generation | None]]) -> Response:
+        """The job that `read` returns the fields of `POST /video` for, with the generation that it is made from."""
+        require_length(request)
+        generation = find_known(request)
+        if generation is None:
+            data, source = read()
+            serializer = VideoRequestSerializer(data=data)
+            serializer.is_valid(raise_exception=True)
+            generation = submit_request(request, serializer, source)
         return Response(describe(generation), headers=poll_after(generation))
 
 
@@ -56,12 +64,11 @@ class VideosView(OpenAIView):
 
     @operations.list_videos
     def get(self, request: Request) -> Response:
-        return Response(list_generations(find_caller(request).generations(), request.query_params, describe))
+        return Response(list_generations(find_caller(request), request.query_params, describe))
 
     @operations.create_video
     def post(self, request: Request) -> Response:
-        require_length(request)
-        return self.start(request, read_create(request.data))
+        return self.start(request, lambda: (read_create(request.data), None))
 
 
 class VideoView(OpenAIView):
@@ -93,7 +100,7 @@ class ContentView(OpenAIView):
             return serve_file(request, open_result(generation, "video"), "video/mp4", f"{pk}.mp4")
         if variant == "thumbnail":
             return serve_file(request, open_result(generation, "thumbnail"), "image/jpeg", f"{pk}.jpg")
-        with open_result(generation, "video") as file:
+        with SHEETS, open_result(generation, "video") as file:
             return HttpResponse(make_spritesheet(file.read(), generation.num_frames), content_type="image/jpeg")
 
 
@@ -102,9 +109,8 @@ class RemixView(OpenAIView):
 
     @operations.remix_video
     def post(self, request: Request, pk: UUID) -> Response:
-        require_length(request)
         generation = self.find(request, pk)
-        return self.start(request, read_remix(generation, request.data), generation)
+        return self.start(request, lambda: (read_remix(generation, request.data), generation))
 
 
 class EditsView(OpenAIView):
@@ -112,8 +118,7 @@ class EditsView(OpenAIView):
 
     @operations.edit_video
     def post(self, request: Request) -> Response:
-        require_length(request)
-        return self.start(request, *read_edit(request.data, find_caller(request).generations()))
+        return self.start(request, lambda: read_edit(request.data, find_caller(request).generations()))
 
 
 class ExtensionsView(OpenAIView):
@@ -121,8 +126,7 @@ class ExtensionsView(OpenAIView):
 
     @operations.extend_video
     def post(self, request: Request) -> Response:
-        require_length(request)
-        return self.start(request, *read_extension(request.data, find_caller(request).generations(), get_conf()))
+        return self.start(request, lambda: read_extension(request.data, find_caller(request).generations()))
 
 
 def _not_ready(generation: Generation) -> Response:
