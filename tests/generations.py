@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ def make(
     frames: int = 5,
     image: Image | None = None,
     clip: bytes | None = None,
+    inputs: Mapping[str, Any] | None = None,
     idempotency: Idempotency | None = None,
     client: str = "",
     api_key: APIKey | None = None,
@@ -54,6 +55,7 @@ def make(
         frames,
         [],
         clip=clip,
+        inputs=inputs,
         idempotency=idempotency,
         client=client,
         api_key=api_key,

@@ -74,14 +74,14 @@ def test_what_a_model_printed_is_shown_with_its_generation_and_read_for_that_alo
 
 
 def test_a_completed_generation_shows_player_parameters_and_timings(admin_client: Client) -> None:
-    pk = generations.make(seed=4711, clip=b"mp4").pk
+    pk = generations.make(seed=4711, clip=b"mp4", inputs={"input_reference": {"bytes": 3}}).pk
     row = Generation.objects.claim(str(pk), "host:1/0")
     assert row is not None
     row.complete(video="videos/x.mp4", thumbnail="thumbnails/x.jpg", timings={"denoising": 1.25})
     html = page(admin_client, f"generation/{pk}/change/")
     assert f'<video src="/generated-videos/{pk}.mp4" controls' in html
     assert "<th>seed</th><td>4711</td>" in html
-    assert "<th>inputs</th><td>[&quot;clip&quot;]</td>" in html
+    assert "<th>inputs</th><td>{&quot;input_reference&quot;: {&quot;bytes&quot;: 3}}</td>" in html
     assert "<th>denoising</th><td>1.25</td>" in html
     assert f'src="/thumbnails/{pk}.jpg"' in page(admin_client, "generation/")
 

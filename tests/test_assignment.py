@@ -83,7 +83,7 @@ def test_operators_load_and_unload_models(client: Client, slot: Slot) -> None:
     assert ask("load", "guest") == 403
     assert ask("load") == 503
     house.run()
-    assert ask("load", model="nobody") == 400
+    assert ask("load", model="nobody") == 404
     for action, model in (("load", "faulty-good"), ("load", "faulty-good"), ("unload", None), ("load", "faulty-good")):
         assert ask(action) == 202
         house.run()

@@ -58,7 +58,7 @@ def test_fields_are_of_their_types_or_refused(data: dict[str, Any]) -> None:
         assert serializer.errors
         return
     for name, value in serializer.validated_data.items():
-        if name in ("width", "height", "num_frames", "fps", "step", "seed", "priority"):
+        if name in ("width", "height", "num_frames", "fps", "step", "seed", "priority", "n"):
             assert type(value) is int
         elif name == "seconds":
             assert isinstance(value, Fraction)

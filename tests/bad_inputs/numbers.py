@@ -30,7 +30,7 @@ CASES = [
     *(refuse("seconds", value, SECONDS) for value in NO_SECONDS),
     *(refuse(field, 10**400, "Is too large.") for field in ("width", "num_frames", "fps", "step", "seed")),
     *(refuse(field, -16, "greater than or equal to") for field in ("width", "height", "num_frames", "fps", "step")),
-    *(refuse(field, 0.0, INTEGER) for field in ("width", "height", "num_frames", "fps", "step")),
+    *(refuse(field, 0.5, INTEGER) for field in ("width", "height", "num_frames", "fps", "step")),
     refuse("width", 15, "the nearest sizes to 15x48 are 16x48"),
     refuse("width", 72, "are 64x48 and 80x48"),
     refuse("width", 1_000_000, "over the 2048 pixels"),

@@ -77,6 +77,7 @@ CASES = [
     refuse("params", {"sampler": "a\u202e"}, CONTROL, name="params turned around"),
     refuse("params", {"output_path": "/tmp/x"}, "Unknown.", param="params.output_path"),
     refuse("params", {"__class__": "x"}, "Unknown.", param="params.__class__"),
+    refuse("webhook_url", "http://127.0.0.1/", "an address that this server does not call"),
     refuse("k" * 100_000, 1, "Unknown field.", name="a key without end", param="k" * 199 + "…"),
     *(
         refuse(name, value, "Unknown field.")
@@ -88,7 +89,6 @@ CASES = [
             "lora": "../evil.safetensors",
             "custom_pipeline": "evil/repo",
             "trust_remote_code": True,
-            "webhook_url": "http://127.0.0.1/",
             "id": "00000000-0000-0000-0000-000000000000",
             "state": "completed",
         }.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import signal
 import subprocess
 import sys
 import termios
@@ -35,6 +36,12 @@ def run(*arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedPro
     )
 
 
+def _control(terminal: int) -> None:
+    """Ctrl-C is a signal only from the terminal that controls the process, and not ignored as in the background."""
+    fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Terminal:
     """The command runs under a pseudo-terminal, which it is ended with."""
 
@@ -48,8 +55,7 @@ class Terminal:
             stdout=slave,
             stderr=slave,
             start_new_session=True,
-            # Ctrl-C is a signal only from the terminal that controls the process.
-            preexec_fn=lambda: fcntl.ioctl(slave, termios.TIOCSCTTY, 0),
+            preexec_fn=lambda: _control(slave),
         )
         os.close(slave)
         self._shown = bytearray()

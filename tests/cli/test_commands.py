@@ -31,7 +31,7 @@ def slow(faulty_server: Server) -> Iterator[str]:
 
 def test_models_are_a_table_for_people_lines_for_programs_and_json(faulty_server: Server, tmp_path: Path) -> None:
     done = run("models", "--server", faulty_server.url, cwd=tmp_path)
-    assert "faulty-good\tyes" in done.stdout.decode().splitlines()
+    assert "faulty-good\ttext, first_frame, first_and_last_frame\tyes" in done.stdout.decode().splitlines()
     with Terminal("models", "--server", faulty_server.url, cwd=tmp_path) as terminal:
         assert terminal.wait() == 0
     assert "available" in terminal.text

@@ -189,7 +189,7 @@ def test_a_fault_of_ours_is_tried_again_and_costs_no_seat(
     def describe(generation: Generation) -> dict[str, Any]:
         for error in failures:
             raise error
-        return job_body(generation)
+        return job_body([generation])
 
     generations.make(webhook_url=receiver.url)
     sender = start(describe=describe)

@@ -44,7 +44,7 @@ def test_every_event_comes_in_order_and_both_libraries_verify_it(
         assert (event["object"], event["created_at"] > 10**9) == ("event", True)
     assert receiver.calls[0].json["data"]["status"] == "queued"
     row.refresh_from_db()
-    assert event["data"] == job_body(row)
+    assert event["data"] == job_body([row])
     assert event["data"]["data"] == [{"url": f"/generated-videos/{row.pk}.mp4"}]
     until(lambda: outcomes()["video.completed"] == "delivered: HTTP 204")
 

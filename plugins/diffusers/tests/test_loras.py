@@ -68,6 +68,7 @@ def test_a_request_weighs_the_loras_of_the_file_by_their_names(folder: Path) -> 
         "properties": {"style": weight, "motion": weight},
         "additionalProperties": False,
         "default": {"style": 1.0, "motion": 0.5},
+        "description": "The weight of each LoRA; 0 is off.",
     }
 
 
