@@ -82,14 +82,15 @@ def test_their_job_is_one_and_each_can_be_asked_for_alone(faulty_server: Server)
 
 
 def test_the_stream_tells_of_all_and_ends_with_the_last(faulty_server: Server) -> None:
-    slow = {"model": "faulty-slow", "prompt": "anything", "step": 3, "n": 2}
+    slow = {"model": "faulty-slow", "prompt": "anything", "step": 20, "n": 2}
     path = faulty_server.post(slow, **ASYNC).headers["Location"]
     text = faulty_server.get(f"{path}/events").body.decode()
-    events = [block.splitlines() for block in text.strip().split("\n\n")[1:] if not block.startswith(":")]
-    names = [lines[0].removeprefix("event: ") for lines in events]
-    assert set(names[:-1]) == {"progress"}
-    assert names[-1] == "completed"
-    assert len(json.loads(events[-1][1].removeprefix("data: "))["data"]) == 2
+    blocks = [block.splitlines() for block in text.strip().split("\n\n")[1:] if not block.startswith(":")]
+    *events, end = [dict(line.split(": ", 1) for line in lines) for lines in blocks]
+    assert {event["event"] for event in events} == {"progress"}
+    assert not any("id" in event for event in events)
+    assert (end["event"], "id" in end) == ("completed", True)
+    assert len(json.loads(end["data"])["data"]) == 2
 
 
 def test_who_comes_back_to_a_stream_that_has_ended_is_told_not_to(faulty_server: Server) -> None:

@@ -24,7 +24,7 @@ from videoapi import Cancelled, ConfigurationError, Mode, ModelError, ModelFile
 from videoapi_diffusers import load
 from videoapi_diffusers.parallel import messages
 from videoapi_diffusers.parallel.follower import Channel, Follower
-from videoapi_diffusers.parallel.group import find_devices, join
+from videoapi_diffusers.parallel.group import check, find_devices
 from videoapi_diffusers.plugin import build_spec
 
 Folders = Callable[[str], Path]
@@ -132,25 +132,25 @@ def test_each_process_has_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         find_devices("cuda", 4)
 
 
-def test_a_model_that_diffusers_cannot_divide_is_an_error(folders: Folders, tmp_path: Path) -> None:
+def test_a_model_that_diffusers_cannot_divide_is_an_error(folders: Folders) -> None:
     for name, words in (
         ("cogvideox", "no plan of how to divide a CogVideoXTransformer3DModel"),
         ("stable_video", "no plan of how to divide a StableVideoDiffusionPipeline"),
     ):
         pipeline = load(**make_spec(folders(name)).settings).pipeline
         with pytest.raises(ModelError, match=words):
-            join(pipeline, {"ulysses_degree": 2, "ring_degree": 1}, 0, CPU, tmp_path)
+            check(pipeline, {"ulysses_degree": 2, "ring_degree": 1}, CPU)
 
 
-def test_heads_that_cannot_be_divided_and_weights_elsewhere_are_errors(folders: Folders, tmp_path: Path) -> None:
+def test_heads_that_cannot_be_divided_and_weights_elsewhere_are_errors(folders: Folders) -> None:
     pipeline = load(**make_spec(folders("wan_text")).settings).pipeline
     with pytest.raises(
         ModelError, match=r"ulysses_degree' is 3, which does not divide the model's 2 heads of attention"
     ):
-        join(pipeline, {"ulysses_degree": 3, "ring_degree": 1}, 0, CPU, tmp_path)
+        check(pipeline, {"ulysses_degree": 3, "ring_degree": 1}, CPU)
     pipeline.transformer.to("meta")
     with pytest.raises(ModelError, match="needs the whole denoiser on each GPU, and one has too little memory for it"):
-        join(pipeline, {"ulysses_degree": 2, "ring_degree": 1}, 0, CPU, tmp_path)
+        check(pipeline, {"ulysses_degree": 2, "ring_degree": 1}, CPU)
 
 
 def test_the_degrees_are_diffusers_own() -> None:
