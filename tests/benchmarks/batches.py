@@ -68,7 +68,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         tiny_wan.write(Path(folder))
         # Without a memory of texts, which would spare the second of the two the encoding.
-        pipeline = load(folder, "WanPipeline", embeddings_mib=0)
+        pipeline = load(folder, "WanPipeline", embeddings={"memory_mib": 0})
         compare(pipeline, SHAPES["64x64, 5 frames"], 2, 0)
         print(f"tiny Wan with random weights, {tiny_wan.STEPS} steps, median of {count}:")
         for title, shape in SHAPES.items():
