@@ -153,10 +153,11 @@ def main() -> None:
         measure_latency(server)
         measure_cancel(server)
         measure_recovery(server)
-    limits = ("MAX_QUEUED", "MAX_QUEUED_PER_MODEL", "MAX_QUEUED_PER_CLIENT", "MAX_WAITING_PER_CLIENT")
-    with serve(VIDEOAPI_THREADS=str(WAITERS + 40), **{f"VIDEOAPI_{name}": "1000" for name in limits}) as server:
+    names = ("MAX_QUEUED", "MAX_QUEUED_PER_MODEL", "MAX_QUEUED_PER_CLIENT", "MAX_WAITING_PER_CLIENT")
+    limits = {f"VIDEOAPI_{name}": "1000" for name in names}
+    with serve(VIDEOAPI_THREADS=str(WAITERS + 40), **limits) as server:
         measure_waiters(server)
-    with serve(VIDEOAPI_SLOTS="*;*") as server:
+    with serve(VIDEOAPI_SLOTS="*;*", **limits) as server:
         measure_throughput(server)
 
 

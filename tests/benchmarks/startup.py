@@ -42,7 +42,7 @@ def main() -> None:
             headers = {"Content-Type": "application/json"}
             answer = send(urllib.request.Request(f"http://127.0.0.1:{port}/video", data=body, headers=headers))
             assert answer.status == 200, answer.body
-            print(f"make serve, second start: listening after {up:.1f} s, first video after ", end="")
+            print(f"make serve, second start: ready after {up:.1f} s, first video after ", end="")
             print(f"{time.perf_counter() - started:.1f} s")
         finally:
             os.killpg(server.pid, signal.SIGINT)  # as Ctrl-C in a terminal does
@@ -51,7 +51,7 @@ def main() -> None:
 
 def is_up(port: int) -> bool:
     try:
-        return send(urllib.request.Request(f"http://127.0.0.1:{port}/healthz"), timeout=2).status == 200
+        return send(urllib.request.Request(f"http://127.0.0.1:{port}/readyz"), timeout=2).status == 200
     except OSError:
         return False
 
