@@ -71,6 +71,7 @@ CASES = [
     _body("no media type", GOOD_BODY, "Unsupported media type", status=415, Content_Type=""),
     _body("another charset", GOOD_BODY, "JSON is UTF-8", status=415, Content_Type="application/json; charset=utf-7"),
     _body("no such charset", GOOD_BODY, "JSON is UTF-8", status=415, Content_Type="application/json; charset=bogus"),
+    _body("a type in no charset", GOOD_BODY, "Unsupported media type", status=415, Content_Type="a/b; c*=nope'x'%ff"),
     _body("gzip", gzip.compress(GOOD_BODY), "'gzip' is not read", status=415, Content_Encoding="gzip"),
     _body("a gzip bomb", gzip.compress(bytes(50_000_000)), "is not read", status=415, Content_Encoding="gzip"),
     _body("deflate, br", GOOD_BODY, "is not read", status=415, Content_Encoding="deflate, br"),
