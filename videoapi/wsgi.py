@@ -2,15 +2,27 @@
 
 import logging
 import os
-from collections.abc import Iterable
-from wsgiref.types import StartResponse, WSGIEnvironment
+from wsgiref.types import WSGIEnvironment
 
+from django.core.handlers.wsgi import WSGIRequest
 from django.core.wsgi import get_wsgi_application
 from django.db import Error as DatabaseFailure
-from django.utils.http import parse_header_parameters
+
+
+class Request(WSGIRequest):
+    """One whose Content-Type cannot be read has none, so that a view refuses it: Django fails before it has a view."""
+
+    def __init__(self, environ: WSGIEnvironment) -> None:
+        try:
+            super().__init__(environ)
+        except ValueError:
+            environ["CONTENT_TYPE"] = ""
+            super().__init__(environ)
+
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings.dev")
-_django = get_wsgi_application()
+application = get_wsgi_application()
+application.request_class = Request
 
 from videoapi.api.access import require_keys  # noqa: E402  (the applications must be loaded)
 from videoapi.conf import get_conf  # noqa: E402
@@ -20,12 +32,3 @@ try:
 except DatabaseFailure:
     # It will be back; until then every request is a 503, and afterwards one without a key a 401.
     logging.getLogger(__name__).exception("whether there are API keys is not known now")
-
-
-def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    try:
-        parse_header_parameters(environ.get("CONTENT_TYPE", ""))
-    except (LookupError, ValueError):
-        # Django fails before it has a request to answer. Without the type, it is one that is not supported.
-        environ["CONTENT_TYPE"] = ""
-    return _django(environ, start_response)
