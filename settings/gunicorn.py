@@ -36,7 +36,7 @@ def when_ready(server: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """Let waiting requests see that the server is told to stop, and start what the web server does besides."""
-    from videoapi.api.bodies import job_body
+    from videoapi.api.bodies import generation_body
     from videoapi.conf import get_conf
     from videoapi.engine.wait import waiter
     from videoapi.engine.webhooks import WebhookSender
@@ -44,6 +44,6 @@ def post_worker_init(worker: Any) -> None:
     waiter.is_serving = lambda: worker.alive
     conf = get_conf()
     if conf.webhooks:
-        sender = WebhookSender(conf, lambda generation: job_body([generation]))
+        sender = WebhookSender(conf, generation_body)
         sender.start()
         atexit.register(sender.stop)

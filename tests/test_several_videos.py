@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 from tests import generations
 from tests.images import base64_of, plain
 from tests.server import Server
+from tests.test_events import listen
 from tests.videos import read
 from videoapi.exceptions import InvalidRequest, TooManyRequests
 from videoapi.models import Generation, issue_key
@@ -84,20 +84,17 @@ def test_their_job_is_one_and_each_can_be_asked_for_alone(faulty_server: Server)
 def test_the_stream_tells_of_all_and_ends_with_the_last(faulty_server: Server) -> None:
     slow = {"model": "faulty-slow", "prompt": "anything", "step": 20, "n": 2}
     path = faulty_server.post(slow, **ASYNC).headers["Location"]
-    text = faulty_server.get(f"{path}/events").body.decode()
-    blocks = [block.splitlines() for block in text.strip().split("\n\n")[1:] if not block.startswith(":")]
-    *events, end = [dict(line.split(": ", 1) for line in lines) for lines in blocks]
-    assert {event["event"] for event in events} == {"progress"}
-    assert not any("id" in event for event in events)
-    assert (end["event"], "id" in end) == ("completed", True)
-    assert len(json.loads(end["data"])["data"]) == 2
+    *events, (last_id, last_name, last) = listen(faulty_server, path)
+    assert {(number, name) for number, name, _ in events} == {("", "progress")}
+    assert last_id
+    assert last_name == "completed"
+    assert len(last["data"]) == 2
 
 
 def test_who_comes_back_to_a_stream_that_has_ended_is_told_not_to(faulty_server: Server) -> None:
-    path = f"/video/{faulty_server.post({**GOOD, 'n': 2}).json['id']}/events"
-    text = faulty_server.get(path).body.decode()
-    last = next(line for line in text.splitlines() if line.startswith("id: ")).removeprefix("id: ")
-    assert faulty_server.get(path, **{"Last-Event-ID": last}).status == 204
+    path = f"/video/{faulty_server.post({**GOOD, 'n': 2}).json['id']}"
+    *_, (last_id, _, _) = listen(faulty_server, path)
+    assert faulty_server.get(f"{path}/events", **{"Last-Event-ID": last_id}).status == 204
 
 
 def test_a_cancel_ends_them_all(faulty_server: Server) -> None:

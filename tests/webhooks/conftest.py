@@ -7,11 +7,10 @@ import pytest
 
 from tests.webhooks.receiver import Receiver
 from tests.webhooks.rows import CONF
-from videoapi.api.bodies import job_body
+from videoapi.api.bodies import generation_body
 from videoapi.engine import webhooks as webhooks_module
 from videoapi.engine.slot import Slot
 from videoapi.engine.webhooks import WebhookSender
-from videoapi.models import Generation
 
 
 @pytest.fixture(autouse=True)
@@ -20,16 +19,12 @@ def conf(configure: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Any:
     return configure(**CONF)
 
 
-def describe(generation: Generation) -> dict[str, Any]:
-    return job_body([generation])
-
-
 @pytest.fixture
 def start(conf: Any) -> Iterator[Callable[..., WebhookSender]]:
     """Starts a sender, which the end of the test stops."""
     started: list[WebhookSender] = []
 
-    def start_sender(its_conf: Any = conf, describe: Any = describe) -> WebhookSender:
+    def start_sender(its_conf: Any = conf, describe: Any = generation_body) -> WebhookSender:
         sender = WebhookSender(its_conf, describe)
         sender.start()
         started.append(sender)

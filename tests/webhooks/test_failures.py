@@ -15,7 +15,7 @@ from tests import generations
 from tests.generations import until
 from tests.webhooks.receiver import Receiver
 from tests.webhooks.rows import CONF, claim, outcomes
-from videoapi.api.bodies import job_body
+from videoapi.api.bodies import generation_body
 from videoapi.engine import webhooks as webhooks_module
 from videoapi.engine.slot import Slot
 from videoapi.engine.webhooks import WebhookSender
@@ -61,7 +61,7 @@ def test_after_the_last_attempt_it_is_given_up(
 
 def test_the_time_between_attempts_grows_and_is_never_quite_the_same(conf: Any, configure: Callable[..., Any]) -> None:
     retries = configure(**{name: value for name, value in CONF.items() if name != "webhook_retries"}).webhook_retries
-    sender = WebhookSender(configure(**{**CONF, "webhook_retries": retries}), job_body)
+    sender = WebhookSender(configure(**{**CONF, "webhook_retries": retries}), generation_body)
     delivery = WebhookDelivery(event=Event.COMPLETED)
     delays = []
     for delivery.attempts in range(1, len(retries) + 1):
@@ -189,7 +189,7 @@ def test_a_fault_of_ours_is_tried_again_and_costs_no_seat(
     def describe(generation: Generation) -> dict[str, Any]:
         for error in failures:
             raise error
-        return job_body([generation])
+        return generation_body(generation)
 
     generations.make(webhook_url=receiver.url)
     sender = start(describe=describe)

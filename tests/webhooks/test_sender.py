@@ -14,7 +14,7 @@ from tests import generations
 from tests.generations import until
 from tests.webhooks.receiver import OTHER_SECRET, SECRET, Call, Receiver
 from tests.webhooks.rows import claim, make_key, outcomes
-from videoapi.api.bodies import job_body
+from videoapi.api.bodies import generation_body
 from videoapi.engine.cancel import cancel
 from videoapi.engine.slot import Slot
 from videoapi.engine.webhooks import WebhookSender
@@ -44,7 +44,7 @@ def test_every_event_comes_in_order_and_both_libraries_verify_it(
         assert (event["object"], event["created_at"] > 10**9) == ("event", True)
     assert receiver.calls[0].json["data"]["status"] == "queued"
     row.refresh_from_db()
-    assert event["data"] == job_body([row])
+    assert event["data"] == generation_body(row)
     assert event["data"]["data"] == [{"url": f"/generated-videos/{row.pk}.mp4"}]
     until(lambda: outcomes()["video.completed"] == "delivered: HTTP 204")
 

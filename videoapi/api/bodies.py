@@ -75,6 +75,11 @@ def job_body(generations: Generations, *, as_base64: bool = False) -> dict[str, 
     }
 
 
+def generation_body(generation: Generation) -> dict[str, Any]:
+    """Of one generation by itself, also where its request asked for several."""
+    return job_body([generation])
+
+
 def forecast_body(generations: Generations) -> dict[str, Any]:
     """What is known of the time until it is done."""
     conf = get_conf()

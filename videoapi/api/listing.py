@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import Q
 
 from videoapi.api.access import Caller
-from videoapi.api.bodies import job_body
+from videoapi.api.bodies import generation_body
 from videoapi.engine.registry import get_catalog
 from videoapi.exceptions import InvalidRequest
 from videoapi.models import Generation, State
@@ -23,7 +23,7 @@ MODEL = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,200}")
 def list_generations(
     caller: Caller,
     query: Mapping[str, str],
-    describe: Callable[[Generation], dict[str, Any]] = lambda generation: job_body([generation]),
+    describe: Callable[[Generation], dict[str, Any]] = generation_body,
 ) -> dict[str, Any]:
     """Of the caller's generations, `limit` after the one named `after`, newest first or in `order=asc`.
 
