@@ -215,6 +215,9 @@ def test_the_example_request_of_openais_is_accepted_and_what_it_makes_can_be_del
     path = f"/v1/videos/{answer.json['id']}"
     not_ready = starter_server.get(f"{path}/content")
     assert (not_ready.status, not_ready.headers["x-should-retry"]) == (404, "false")
+    remix = starter_server.post({"prompt": "a blue circle"}, f"{path}/remix")
+    check_answer(served, "post", "/v1/videos/{id}/remix", remix)
+    assert (remix.status, remix.error["code"]) == (409, "not_ready")
     deleted = starter_server.delete(path)
     check_answer(served, "delete", "/v1/videos/{id}", deleted)
     assert deleted.json["deleted"]

@@ -113,8 +113,22 @@ class ModelUnavailable(Refused):
         """What the plugin's `check_model` says."""
 
 
-class IdempotencyConflict(VideoAPIError):
-    """The Idempotency-Key was used for another request: HTTP 409."""
+class Conflict(VideoAPIError):
+    """The request is right, but contradicts what is there, and sending it again at once changes nothing: HTTP 409."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class NotReady(Conflict):
+    """The video that another is to be made of is not completed, or no longer kept."""
+
+    code = "not_ready"
+
+
+class IdempotencyConflict(Conflict):
+    """The Idempotency-Key was used for another request."""
 
     code = "idempotency_conflict"
 

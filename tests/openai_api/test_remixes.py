@@ -41,8 +41,12 @@ def test_a_remix_of_what_was_made_from_an_image_says_what_to_do(client: openai.O
 
 def test_a_remix_of_an_unfinished_video_is_refused(client: openai.OpenAI) -> None:
     video = client.videos.create(model="faulty-slow", prompt="anything", extra_body={"step": 200})
-    with pytest.raises(openai.BadRequestError, match="it must be completed, and kept"):
+    with pytest.raises(openai.ConflictError, match="it must be completed, and kept") as conflict:
         client.videos.remix(video.id, prompt="another")
+    assert (conflict.value.code, conflict.value.param) == ("not_ready", "video")
+    # Asked once: the client would ask again by itself.
+    assert conflict.value.response.headers["x-should-retry"] == "false"
+    assert conflict.value.request.headers["x-stainless-retry-count"] == "0"
     with pytest.raises(openai.BadRequestError, match="A remix takes a prompt and nothing else"):
         client.videos.remix(video.id, prompt="another", extra_body={"seed": 1})
     client.videos.delete(video.id)

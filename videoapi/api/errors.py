@@ -12,12 +12,14 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
 from videoapi.engine.outage import OUTAGES
-from videoapi.exceptions import IdempotencyConflict, InvalidRequest, Refused, TooManyRequests, VideoAPIError
+from videoapi.exceptions import Conflict, InvalidRequest, Refused, TooManyRequests, VideoAPIError
 
 logger = logging.getLogger(__name__)
 
 # Of one that is stored with its generation, too.
 MESSAGE_LENGTH, PARAM_LENGTH = 4000, 200
+# OpenAI's clients ask again by themselves after some errors, for which it is of no use.
+NO_RETRY = {"x-should-retry": "false"}
 
 
 class Expired(APIException):
@@ -51,8 +53,9 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
         logger.exception("the database does not answer", exc_info=error)
         message = "The database does not answer; try again in a moment."
         return Response(error_body(503, "database_unavailable", message), 503, headers={"Retry-After": "10"})
-    if isinstance(error, IdempotencyConflict):
-        return Response(error_body(409, error.code, error.message, "Idempotency-Key"), 409)
+    if isinstance(error, Conflict):
+        body = error_body(409, error.code, error.message, error.field)
+        return Response(body, 409, headers=NO_RETRY)
     if isinstance(error, VideoAPIError):
         logger.error("%s", error.message, exc_info=error)
         return Response(error_body(500, error.code, error.message), 500)

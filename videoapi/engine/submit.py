@@ -30,7 +30,8 @@ class Idempotency:
         """The generation of that key. Raises IdempotencyConflict when it came from another body."""
         generation = Generation.objects.filter(idempotency_key=self.key).first()
         if generation is not None and generation.request_digest != self.digest:
-            raise IdempotencyConflict("This Idempotency-Key was sent with another request; use a new one.")
+            message = "This Idempotency-Key was sent with another request; use a new one."
+            raise IdempotencyConflict("Idempotency-Key", message)
         return generation
 
 

@@ -16,7 +16,7 @@ from videoapi.conf import get_conf
 from videoapi.encoding import ClipError, read_last_frame
 from videoapi.engine.registry import get_catalog
 from videoapi.engine.repeat import whole_request
-from videoapi.exceptions import InvalidRequest
+from videoapi.exceptions import InvalidRequest, NotReady
 from videoapi.inputs import InputLimits, read_bytes
 from videoapi.models import Generation, State
 from videoapi.types import Mode, ModelSpec
@@ -45,7 +45,7 @@ def read_create(data: Any) -> Any:
 def read_remix(generation: Generation, data: Any) -> dict[str, Any]:
     """The same request with another prompt, and with the video itself where its model takes clips.
 
-    Raises InvalidRequest.
+    Raises InvalidRequest and NotReady.
     """
     if not isinstance(data, dict) or set(data) != {"prompt"}:
         raise InvalidRequest("prompt", "A remix takes a prompt and nothing else.")
@@ -59,7 +59,7 @@ def read_remix(generation: Generation, data: Any) -> dict[str, Any]:
 
 
 def read_edit(data: Any, generations: QuerySet[Generation]) -> tuple[Any, Generation | None]:
-    """A request with the clip `video`, and the generation that it is of. Raises InvalidRequest."""
+    """A request with the clip `video`, and the generation that it is of. Raises InvalidRequest and NotReady."""
     again, source = _read_with_video(data, generations, ("input_reference",))
     _require_mode(again, "clip", "edit a video")
     video = data["video"] if source is None else _file_of(source)
@@ -67,7 +67,10 @@ def read_edit(data: Any, generations: QuerySet[Generation]) -> tuple[Any, Genera
 
 
 def read_extension(data: Any, generations: QuerySet[Generation]) -> tuple[Any, Generation | None]:
-    """A request that begins with the last frame of `video`, and the generation that it is of. Raises InvalidRequest."""
+    """A request that begins with the last frame of `video`, and the generation that it is of.
+
+    Raises InvalidRequest and NotReady.
+    """
     again, source = _read_with_video(data, generations, ("start_image", "input_reference"))
     _require_mode(again, "first_frame", "go on from a video")
     video, conf = data["video"] if source is None else _file_of(source), get_conf()
@@ -88,9 +91,9 @@ def read_extension(data: Any, generations: QuerySet[Generation]) -> tuple[Any, G
 
 
 def require_completed(generation: Generation) -> Generation:
-    """Raises InvalidRequest for one that has no video."""
+    """Raises NotReady for one that has no video."""
     if generation.state != State.COMPLETED:
-        raise InvalidRequest("video", f"Video {generation.pk} is {generation.state}; it must be completed, and kept.")
+        raise NotReady("video", f"Video {generation.pk} is {generation.state}; it must be completed, and kept.")
     return generation
 
 

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from videoapi.api.access import MayGenerate, MayRead, find_caller
-from videoapi.api.errors import error_body
+from videoapi.api.errors import NO_RETRY, error_body
 from videoapi.api.files import open_result
 from videoapi.api.listing import list_generations
 from videoapi.api.openai.bodies import VARIANTS, describe, poll_after
@@ -130,6 +130,5 @@ class ExtensionsView(OpenAIView):
 
 
 def _not_ready(generation: Generation) -> Response:
-    """OpenAI's clients would ask again by themselves, for as long as it takes."""
     message = f"Video {generation.pk} is {generation.state}; it has no content."
-    return Response(error_body(404, "not_ready", message), 404, headers={"x-should-retry": "false"})
+    return Response(error_body(404, "not_ready", message), 404, headers=NO_RETRY)

@@ -13,7 +13,8 @@ ERRORS = {
     "`Origin` is another site.",
     404: "There is nothing at this address for this key.",
     408: "The body does not come in time.",
-    409: "The `Idempotency-Key` was used for another request.",
+    409: "The `Idempotency-Key` was used for another request, or the video that this one is to be made of is not "
+    "completed, or no longer kept.",
     410: "The video is no longer kept.",
     411: "The body comes in chunks, without a `Content-Length`.",
     412: "The file is not the one that `If-Match` names.",

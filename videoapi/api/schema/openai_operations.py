@@ -32,7 +32,7 @@ def _start(
         summary=summary,
         description=description,
         tags=[OPENAI],
-        parameters=[*parameters, of.IDEMPOTENCY, of.POLL_AFTER],
+        parameters=[*parameters, of.IDEMPOTENCY, of.POLL_AFTER, of.NO_RETRY],
         request=request,
         responses={200: VIDEO, **errors(*error, 408, 409, 411, 413, 415, 429)},
     )

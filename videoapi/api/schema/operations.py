@@ -24,7 +24,7 @@ create_video = extend_schema(
     "respond-async`. A client that hangs up while it waits cancels its generation, unless it sent an "
     "`Idempotency-Key`.",
     tags=[VIDEOS],
-    parameters=[of.MODEL_QUERY, of.PREFER, of.IDEMPOTENCY, of.LOCATION, of.STOPPING_LOCATION, of.APPLIED],
+    parameters=[of.MODEL_QUERY, of.PREFER, of.IDEMPOTENCY, of.LOCATION, of.STOPPING_LOCATION, of.APPLIED, of.NO_RETRY],
     request=VideoRequestSerializer,
     examples=examples.REQUESTS,
     responses={

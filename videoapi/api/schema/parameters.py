@@ -73,6 +73,7 @@ def _answer(name: str, statuses: list[int], description: str, *, always: bool = 
 
 
 LOCATION = _answer("Location", [202], "The address of the generation: `GET` tells how far it is.", always=True)
+NO_RETRY = _answer("x-should-retry", [409], "`false`: OpenAI's clients would ask again at once.", always=True)
 STOPPING_LOCATION = _answer("Location", [503], "Where the generation will be, when the server stops.")
 POLL_AFTER = OpenApiParameter(
     "openai-poll-after-ms",
