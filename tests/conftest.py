@@ -19,6 +19,14 @@ from tests.server import Server
 if TYPE_CHECKING:
     from videoapi.engine.slot import Slot
 
+CHROMIUM = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
 STRICT = os.environ.get("VIDEOAPI_TEST_STRICT") == "1"
 
 
@@ -106,6 +114,18 @@ def starter_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]
     with Server(tmp_path_factory.mktemp("starter"), VIDEOAPI_FETCH_PRIVATE="1") as server:
         server.wait_until(lambda: "starter is loaded" in server.log, "the starter to load", seconds=120)
         yield server
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Any]:
+    """A page of a real browser."""
+    chromium = need("chromium", "chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM)
+        yield browser.new_page(viewport={"width": 1280, "height": 900})
+        browser.close()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -10,18 +9,9 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.conftest import need
 from tests.hosts import serve
 from tests.server import Server
 
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 SCRIPT = "<script>window.pwned=1</script><img src=x onerror=window.pwned=1>'\"</textarea></pre>"
 HOSTILE = "00000000-0000-4000-8000-000000000001"
 # Every field of text, one script each.
@@ -45,17 +35,6 @@ Generation.objects.create(
 USER, PASSWORD = "operator", "not-a-secret"
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
-
-
-@pytest.fixture(scope="module")
-def page() -> Iterator[Any]:
-    chromium = need("chromium", "chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield browser.new_page(viewport={"width": 1280, "height": 900})
-        browser.close()
 
 
 class _Trap(BaseHTTPRequestHandler):

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import path, re_path
 
-from videoapi.api import docs, errors, events, files, health, jobs, metrics, models, video
+from videoapi.api import docs, errors, events, files, health, jobs, metrics, models, studio, video
 from videoapi.api.openai import videos
 
 # With slashes, as on a hub, but for one at its end.
@@ -15,6 +15,7 @@ handler404 = errors.page_not_found
 handler500 = errors.server_error
 
 urlpatterns = [
+    path("", studio.StudioView.as_view(), name="studio"),
     path("video", video.VideoView.as_view(), name="video"),
     path("video/<uuid:pk>", jobs.JobView.as_view(), name="job"),
     path("video/<uuid:pk>/events", events.EventsView.as_view(), name="events"),

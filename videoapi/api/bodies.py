@@ -76,8 +76,8 @@ def job_body(generations: Generations, *, as_base64: bool = False) -> dict[str, 
 
 
 def generation_body(generation: Generation) -> dict[str, Any]:
-    """Of one generation by itself, also where its request asked for several."""
-    return job_body([generation])
+    """Of one generation by itself, also where its request asked for several; with what it shows, for a list."""
+    return job_body([generation]) | {"prompt": generation.prompt}
 
 
 def forecast_body(generations: Generations) -> dict[str, Any]:

@@ -17,9 +17,12 @@ CHUNK = 256 * 1024
 ONE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
 
-def serve_file(request: HttpRequest, file: File[bytes], content_type: str, etag: str) -> HttpResponseBase:
-    """The file, the part of it that `Range` asks for, 304, 412 or 416. Takes over the open file."""
-    size, etag = file.size, quote_etag(etag)
+def serve_file(request: HttpRequest, file: File[bytes], content_type: str, name: str) -> HttpResponseBase:
+    """The file, the part of it that `Range` asks for, 304, 412 or 416. Takes over the open file.
+
+    `name` is what clients know it by; what is served under a name never changes.
+    """
+    size, etag = file.size, quote_etag(name)
     headers = {"ETag": etag, "Accept-Ranges": "bytes", "Cache-Control": "private, max-age=3600"}
     headers["Vary"] = "Authorization, x-api-key, Cookie"
     unchanged = get_conditional_response(request, etag=etag)
@@ -27,14 +30,14 @@ def serve_file(request: HttpRequest, file: File[bytes], content_type: str, etag:
         file.close()
         if unchanged.status_code == 412:
             return JsonResponse(error_body(412, "precondition_failed", "The file is not that of If-Match."), status=412)
-        for name in ("ETag", "Cache-Control", "Vary"):
-            unchanged.headers[name] = headers[name]
+        for header in ("ETag", "Cache-Control", "Vary"):
+            unchanged.headers[header] = headers[header]
         return unchanged
     asked = None
     if request.headers.get("If-Range", etag) == etag:
         asked = parse_range(request.headers.get("Range", ""), size)
     if asked is None:
-        return FileResponse(file, content_type=content_type, headers=headers)
+        return FileResponse(file, filename=name, content_type=content_type, headers=headers)
     if not asked:
         file.close()
         body = error_body(416, "range_not_satisfiable", f"The file has {size} bytes.")

@@ -91,6 +91,12 @@ class Job(Video):
     )
 
 
+class ListedJob(Job):
+    """One generation by itself, in a list or a message."""
+
+    prompt = serializers.CharField(help_text="As it was sent.")
+
+
 class InputFacts(serializers.Serializer[Any]):
     """What is known of an image or a clip, which is not kept; nothing of an old one."""
 
@@ -159,7 +165,7 @@ class Event(serializers.Serializer[Any]):
 
 class JobList(serializers.Serializer[Any]):
     object = serializers.ChoiceField(choices=("list",), help_text="As in OpenAI's lists.")
-    data = Job(many=True, help_text="One page of generations.")  # type: ignore[assignment]
+    data = ListedJob(many=True, help_text="One page of generations.")  # type: ignore[assignment]
     first_id = serializers.UUIDField(allow_null=True, help_text="Of this page.")
     last_id = serializers.UUIDField(allow_null=True, help_text="The `after` of the next page.")
     has_more = serializers.BooleanField(help_text="There is a next page.")

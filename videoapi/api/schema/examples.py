@@ -68,6 +68,7 @@ RUNNING = {
 }
 COMPLETED = {**VIDEO, "status": "completed", "phase": None, "detail": None, "step": 12, "total_steps": 12}
 COMPLETED |= {"progress": 100, "cancel_requested": False, "error": None}
+LISTED = {**COMPLETED, "prompt": REQUEST["prompt"]}
 STARTED = {
     "id": "1",
     "event": "progress",
@@ -164,7 +165,7 @@ MESSAGE = {
     "type": "video.completed",
     "timestamp": "2026-11-23T08:57:44.306807+00:00",
     "created_at": 1795424264,
-    "data": COMPLETED,
+    "data": LISTED,
 }
 
 REQUESTS = [
@@ -192,7 +193,7 @@ VIDEO_DONE = OpenApiExample("Completed", VIDEO)
 JOB_ACCEPTED = OpenApiExample("Accepted", ACCEPTED)
 JOB_RUNNING = OpenApiExample("Running", RUNNING)
 JOB_LIST = OpenApiExample(
-    "One page", {"object": "list", "data": [COMPLETED], "first_id": ID, "last_id": ID, "has_more": False}
+    "One page", {"object": "list", "data": [LISTED], "first_id": ID, "last_id": ID, "has_more": False}
 )
 EVENT = OpenApiExample("It was started", STARTED, media_type="text/event-stream")
 MODEL_LIST = OpenApiExample("The embedded model and its alias", {"object": "list", "data": MODELS})

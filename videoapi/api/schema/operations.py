@@ -157,6 +157,13 @@ get_docs = extend_schema(
     tags=[SERVER],
     responses={(200, "text/html"): OpenApiResponse(OpenApiTypes.STR, "The page.")},
 )
+get_studio = extend_schema(
+    operation_id="getStudio",
+    summary="The page that makes and shows videos",
+    description="Its form is built from what `GET /v1/models/{name}` says.",
+    tags=[SERVER],
+    responses={(200, "text/html"): OpenApiResponse(OpenApiTypes.STR, "The page.")},
+)
 get_metrics = extend_schema(
     operation_id="getMetrics",
     summary="Figures for Prometheus",

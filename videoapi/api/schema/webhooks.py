@@ -9,7 +9,7 @@ from drf_spectacular.utils import OpenApiRequest, OpenApiResponse, OpenApiWebhoo
 from rest_framework import serializers
 
 from videoapi.api.schema import examples
-from videoapi.api.schema.bodies import Job
+from videoapi.api.schema.bodies import ListedJob
 from videoapi.models import Event
 
 HEADERS = {
@@ -27,7 +27,7 @@ class WebhookEvent(serializers.Serializer[Any]):
     type = serializers.ChoiceField(choices=Event.values, help_text="What has happened.")
     timestamp = serializers.DateTimeField(help_text="When it happened.")
     created_at = serializers.IntegerField(help_text="The same, in seconds since 1970.")
-    data = Job(help_text="The generation as it is when the message is sent.")  # type: ignore[assignment]
+    data = ListedJob(help_text="The generation as it is when the message is sent.")  # type: ignore[assignment]
 
 
 VIDEO_EVENT = OpenApiWebhook(
