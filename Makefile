@@ -9,6 +9,9 @@ LOCAL := -e plugins/diffusers -e plugins/starter -e plugins/vllm_omni
 # needs a C++ compiler. Without one, its tests are skipped.
 COMPILED := plugins/stablediffusion
 
+# The oldest of OpenAI's clients that the tests are run with; the newest one is in the virtual environment.
+OPENAI := openai-3.54.0
+
 .PHONY: serve test lint unit test-engines bench bench-engines soak clean
 
 serve: $(VENV)/serve
@@ -25,8 +28,9 @@ lint: $(VENV)/test
 	$(BIN)/python manage.py check --fail-level WARNING
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
 
-unit: $(VENV)/test
+unit: $(VENV)/test $(VENV)/$(OPENAI)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	PYTHONPATH=$(VENV)/$(OPENAI) VIDEOAPI_TEST_OPENAI=$(OPENAI) $(BIN)/python -m pytest tests/openai_api
 
 bench: $(VENV)/test
 	$(BIN)/python -m tests.benchmarks.overhead
@@ -54,6 +58,10 @@ $(VENV)/vllm-omni/ready:
 
 clean:
 	rm -rf $(VENV) build dist db.sqlite3* media/videos media/thumbnails media/inputs media/scratch
+
+$(VENV)/$(OPENAI): $(VENV)/test
+	$(BIN)/pip install --quiet --no-deps --upgrade --target $@ $(subst -,==,$(OPENAI))
+	touch $@
 
 $(VENV)/serve: $(PROJECTS) constraints.txt
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)

@@ -23,6 +23,7 @@ def test_the_whole_file_says_that_it_takes_ranges(faulty_server: Server, path: s
     assert answer.headers["Content-Type"] == "video/mp4"
     assert answer.headers["Accept-Ranges"] == "bytes"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Content-Disposition"] == f'inline; filename="{path.rpartition("/")[2]}"'
     assert int(answer.headers["Content-Length"]) == len(answer.body) > 500
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from tests.images import base64_of, plain
 from tests.server import Server
 from tests.test_events import listen
 from tests.videos import read
+from videoapi.api.bodies import sum_timings
 from videoapi.exceptions import InvalidRequest, TooManyRequests
 from videoapi.models import Generation, issue_key
 
@@ -117,6 +119,31 @@ def test_one_that_is_cancelled_alone_leaves_the_others(faulty_server: Server) ->
     assert [item["id"] for item in ended["data"]] == [first]
 
 
+def test_who_waits_for_several_of_which_one_fails_is_told_where_the_others_are(faulty_server: Server) -> None:
+    slow = {"model": "faulty-slow", "prompt": "one fails", "step": 10, "n": 2}
+    answers = []
+    waiting = threading.Thread(target=lambda: answers.append(faulty_server.post(slow)))
+    waiting.start()
+    rows: list[Any] = []
+
+    def is_accepted() -> bool:
+        rows[:] = [each for each in faulty_server.get("/video?limit=2").json["data"] if each["prompt"] == "one fails"]
+        return len(rows) == 2
+
+    faulty_server.wait_until(is_accepted, "both generations")
+    faulty_server.delete(f"/video/{max(rows, key=lambda each: each['seed'])['id']}")
+    waiting.join(60)
+    (answer,) = answers
+    assert (answer.status, answer.error["code"]) == (500, "cancelled")
+    assert len(faulty_server.get(answer.headers["Location"]).json["data"]) == 1
+
+
+def test_what_the_others_of_a_run_share_counts_once() -> None:
+    shared = {"denoising": 30.0, "storing": 1.0}
+    rows = [Generation(timings=shared, batch_size=size) for size in (3, 3, 3, 1)]
+    assert sum_timings(rows) == {"denoising": 60.0, "storing": 4.0}
+
+
 def test_a_model_that_fails_is_the_answer(faulty_server: Server) -> None:
     answer = faulty_server.post({"model": "faulty-raise", "prompt": "anything", "n": 2})
     assert (answer.status, answer.error["code"]) == (500, "model_error")
@@ -164,6 +191,13 @@ def plain_image() -> Any:
     from PIL import Image
 
     return Image.new("RGB", (64, 48), "red")
+
+
+def test_one_that_is_deleted_was_asked_for_still(faulty_server: Server) -> None:
+    first, second = faulty_server.post({**GOOD, "n": 2}).json["data"]
+    faulty_server.delete(f"/v1/videos/{second['id']}")
+    body = faulty_server.get(f"/video/{first['id']}").json
+    assert ([item["url"] for item in body["data"]], body["request"]["n"]) == ([first["url"]], 2)
 
 
 def test_the_whole_request_says_how_many(faulty_server: Server) -> None:

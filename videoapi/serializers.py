@@ -38,6 +38,8 @@ ZEROS: Mapping[str, object] = {
     **dict.fromkeys(("start_image", "end_image", "response_format"), ""),
     **dict.fromkeys(("width", "height", "num_frames", "fps", "step"), 0),
 }
+# What the same clients send for these two is a value of theirs.
+KEPT_ZEROS = ("seed", "cfg_scale")
 NEITHER = "Neither a whole PNG, JPEG or WEBP image nor an mp4, mov, webm or mkv clip."
 
 
@@ -55,8 +57,6 @@ class Order:
     """What is known of each file that the client sent, by its field."""
     warnings: tuple[str, ...]
     priority: int
-    n: int
-    """How many videos, each with the next seed."""
     webhook_url: str
 
 
@@ -137,6 +137,8 @@ class VideoRequestSerializer(serializers.Serializer[Any]):
         order = _resolve(data, entry, get_conf())
         if self.zeros:
             warning = f"Zero or empty, and so taken as left out: {', '.join(self.zeros)}."
+            if kept := [name for name in KEPT_ZEROS if data.get(name) == 0]:
+                warning += f" Not so {' and '.join(kept)}, of which 0 is a value."
             order = replace(order, warnings=(warning, *order.warnings))
         return order
 
@@ -185,7 +187,6 @@ def _resolve(data: dict[str, Any], entry: Entry, conf: Conf) -> Order:
         inputs=inputs.known,
         warnings=(*warnings, *inputs.warnings),
         priority=int(resolution.resolve_number(data, "priority", 0, conf.max_priority)),
-        n=data["n"],
         webhook_url=data.get("webhook_url", ""),
     )
 

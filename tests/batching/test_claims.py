@@ -14,7 +14,7 @@ from tests import generations
 from tests.batching.rows import SEEDS, ask, claim, refreshed, states
 from tests.generations import in_thread
 from videoapi import ConfigurationError, Limits
-from videoapi.engine.forecast import past_seconds, seconds_left
+from videoapi.engine.forecast import History
 from videoapi.engine.registry import get_catalog
 from videoapi.engine.slot import Slot
 from videoapi.models import Generation, State
@@ -162,9 +162,9 @@ def test_each_of_a_run_counts_with_its_share_in_a_forecast(configure: Any) -> No
     rows = ask()
     for row in claim():
         assert row.complete(video="v", thumbnail="t", timings={"denoising": 30.0})
-    past = past_seconds("together-good", rows[0].work)
+    past = History("together-good").seconds(rows[0].work)
     assert past is not None
     assert sum(past.values()) == pytest.approx(10.0)
     ask()
     running = claim()
-    assert seconds_left(running[0]) == pytest.approx(30.0)
+    assert History("together-good").seconds_left(running[0]) == pytest.approx(30.0)

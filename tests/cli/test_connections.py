@@ -31,7 +31,7 @@ def test_without_a_server_it_says_how_to_have_one(tmp_path: Path) -> None:
 
 
 def test_what_is_no_address_is_said(tmp_path: Path) -> None:
-    for address in ("ftp://127.0.0.1", "http://a b"):
+    for address in ("ftp://127.0.0.1", "http://a b", "http://[::1", "http://a..b"):
         done = run("models", "--server", address, cwd=tmp_path)
         assert f"'{address}' is not the address of a server, such as http://127.0.0.1:8080." in done.stderr.decode()
 

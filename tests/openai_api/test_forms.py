@@ -80,3 +80,29 @@ def test_a_text_that_its_field_cannot_have_is_refused(
 def test_in_json_a_text_is_no_number(faulty_server: Server, field: str, text: str, message: str) -> None:
     answer = faulty_server.post({**GOOD, field: text}, "/v1/videos")
     assert (answer.status, answer.error["param"], answer.error["message"]) == (400, field, message)
+
+
+@pytest.mark.parametrize(
+    ("part", "param", "message"),
+    [
+        (b'name="prompt"; filename="p.txt"\r\n\r\na red circle', "prompt", "Must be a text, not a file."),
+        (b'name="params[a]"; filename="a"\r\n\r\n1', "params[a]", "Must be a text, not a file."),
+        (b'name="negative_prompt"\r\n\r\nun caf\xe9', None, "The form is not in UTF-8."),
+        (b'name="caf\xe9"\r\n\r\n1', None, "The form is not in UTF-8."),
+        (b'name="input_reference"; filename="caf\xe9.png"\r\n\r\n1', None, "The form is not in UTF-8."),
+        (b'name=""\r\n\r\n1', None, "A field of the form has no name."),
+    ],
+)
+def test_nothing_of_a_form_is_changed_or_dropped(
+    faulty_server: Server, part: bytes, param: str | None, message: str
+) -> None:
+    texts = [f'name="{name}"\r\n\r\n{value}'.encode() for name, value in GOOD.items() if name != param]
+    form = b"".join(b"--x\r\nContent-Disposition: form-data; %b\r\n" % each for each in [*texts, part]) + b"--x--\r\n"
+    answer = faulty_server.post(form, "/v1/videos", "multipart/form-data; boundary=x")
+    assert (answer.status, answer.error["param"], answer.error["message"]) == (400, param, message)
+
+
+def test_a_form_is_in_every_script(faulty_server: Server) -> None:
+    prompt = "un café, 猫 and 🐈"
+    answer = post_form(faulty_server, prompt=prompt)
+    assert answer.json["prompt"] == prompt

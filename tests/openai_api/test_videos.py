@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from tests.images import base64_of, plain
 from tests.openai_api.calls import frames_of, is_color, make
 from tests.server import Server
 from tests.videos import read
+from videoapi.api.openai.decoding import WAITING, WORKING, place_to_decode
 
 pytestmark = pytest.mark.filterwarnings("ignore:The Sora API:DeprecationWarning")
 
@@ -246,3 +249,37 @@ def test_a_cancelled_video_has_failed(client: openai.OpenAI, faulty_server: Serv
     assert ended.status == "failed"
     assert ended.error is not None
     assert ended.error.code == "cancelled"
+
+
+def test_a_status_is_what_the_list_says(client: openai.OpenAI, faulty_server: Server) -> None:
+    failed = client.videos.create(model="faulty-model-error", prompt="anything").id
+    slow = client.videos.create(model="faulty-slow", prompt="anything", extra_body={"step": 100}).id
+    faulty_server.delete(f"/video/{slow}")
+    client.videos.poll(failed)
+    client.videos.poll(slow)
+    for status, expected in (("failed", {failed, slow}), ("completed", set()), ("cancelled", None)):
+        answer = faulty_server.get(f"/v1/videos?status={status}&limit=100")
+        if expected is None:
+            assert (answer.status, answer.error["param"]) == (400, "status")
+            continue
+        found = answer.json["data"]
+        assert {video["status"] for video in found} <= {status}
+        assert expected <= {video["id"] for video in found}
+        assert status == "failed" or not {failed, slow} & {video["id"] for video in found}
+
+
+def test_only_a_few_read_whole_videos_at_once(client: openai.OpenAI, faulty_server: Server) -> None:
+    video = make(client, size="1024x1024", extra_body={"num_frames": 200})
+    path = f"/v1/videos/{video.id}/content?variant=spritesheet"
+    with ThreadPoolExecutor(40) as pool:
+        answers = list(pool.map(lambda _: faulty_server.get(path), range(40)))
+    assert {answer.status for answer in answers} == {200, 429}
+    refused = next(answer for answer in answers if answer.status == 429)
+    assert (refused.error["code"], refused.headers["Retry-After"]) == ("too_many_requests", "5")
+    assert faulty_server.get(path).status == 200
+
+
+def test_a_place_is_given_back_whatever_happens() -> None:
+    for _ in range(WORKING + WAITING + 1):
+        with contextlib.suppress(ZeroDivisionError), place_to_decode():
+            _ = 1 / 0

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -91,10 +92,10 @@ def test_a_receiver_that_is_away_or_does_not_answer_changes_nothing_and_holds_up
         urls = [f"http://127.0.0.1:{closed.getsockname()[1]}/", hanging.url]
         rows = [generations.make(webhook_url=url) for url in urls * 8]
         start()
-        until(lambda: len(hanging.calls) == webhooks_module.SEATS_OF_RECEIVER)
+        until(lambda: len(hanging.calls) == 1)
         rows.append(generations.make(webhook_url=receiver.url))
         until(lambda: receiver.types == ["video.created"])
-        assert len(hanging.calls) == webhooks_module.SEATS_OF_RECEIVER
+        assert len(hanging.calls) == 1
         for row in rows:
             slot.run_next(row.model)
         until(lambda: receiver.types == ["video.created", "video.completed"])
@@ -102,6 +103,28 @@ def test_a_receiver_that_is_away_or_does_not_answer_changes_nothing_and_holds_up
         answers = WebhookDelivery.objects.filter(attempts__gt=0)
         until(lambda: answers.filter(answer="could not be reached").exists())
         until(lambda: answers.filter(answer="took longer than 1 seconds").exists())
+
+
+def test_however_many_do_not_answer_there_is_room_for_those_that_do(
+    start: Callable[..., WebhookSender], receiver: Receiver, configure: Callable[..., Any]
+) -> None:
+    start(configure(**{**CONF, "webhook_seconds": 30}))
+    generations.make(webhook_url=receiver.url)
+    until(lambda: len(receiver.calls) == 1)
+    with ExitStack() as stack:
+        hanging = [stack.enter_context(Receiver()) for _ in range(webhooks_module.SEATS + 1)]
+        for each in hanging:
+            each.awake.clear()
+        for each in hanging * 2:
+            generations.make(webhook_url=each.url)
+        until(lambda: sum(len(each.calls) for each in hanging) == webhooks_module.SEATS_OF_SILENT)
+        receiver.awake.clear()
+        for _ in range(webhooks_module.SEATS_OF_RECEIVER + 1):
+            generations.make(webhook_url=receiver.url)
+        until(lambda: len(receiver.calls) == 1 + webhooks_module.SEATS_OF_RECEIVER)
+        receiver.awake.set()
+        until(lambda: len(receiver.calls) == 2 + webhooks_module.SEATS_OF_RECEIVER)
+        assert max(len(each.calls) for each in hanging) == 1
 
 
 def test_the_end_waits_until_the_beginning_has_been_tried(start: Callable[..., WebhookSender]) -> None:

@@ -53,7 +53,7 @@ def video_body(generations: Generations, *, as_base64: bool = False) -> dict[str
         "num_frames": first.num_frames,
         "fps": first.fps,
         "seconds": first.seconds,
-        "timings": _timings(generations),
+        "timings": sum_timings(generations),
         "warnings": list(dict.fromkeys(chain.from_iterable(row.warnings for row in generations))),
     }
 
@@ -117,14 +117,19 @@ def failure_status(generation: Generation) -> int:
     return 400 if generation.error_field else 500
 
 
-def _timings(generations: Generations) -> dict[str, float]:
-    """Of several: the sum of each phase, the wait of the first to begin and the time to the end of the last."""
+def sum_timings(generations: Generations) -> dict[str, float]:
+    """Of several: the sum of each phase, the wait of the first to begin and the time to the end of the last.
+
+    What those of one run have spent together counts once.
+    """
     if len(generations) == 1:
         return generations[0].all_timings()
     each = [row.all_timings() for row in generations]
     phases = Counter[str]()
-    for timings in each:
-        phases.update({phase: seconds for phase, seconds in timings.items() if phase not in ("queued", "total")})
+    for row in generations:
+        phases.update(
+            {name: value if name == "storing" else value / row.batch_size for name, value in row.timings.items()}
+        )
     return {
         **_only("queued", min, each),
         **{phase: round(seconds, 4) for phase, seconds in phases.items()},

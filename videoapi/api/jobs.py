@@ -33,7 +33,8 @@ class JobView(APIView):
         generation = get_object_or_404(find_caller(request).generations(), pk=pk)
         generations = generation.of_request()
         body = job_body(generations, as_base64=response_format == "b64_json")
-        return Response(body | forecast_body(generations) | {"request": whole_request(generation, len(generations))})
+        request_body = whole_request(generation, generation.count_of_request())
+        return Response(body | forecast_body(generations) | {"request": request_body})
 
     @operations.cancel_video
     def delete(self, request: Request, pk: UUID) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +15,9 @@ from videoapi.engine.registry import get_catalog
 from videoapi.exceptions import InvalidRequest
 from videoapi.models import Generation, State
 
+Words = Mapping[str, Collection[State]]
+"""What a client may name in `status`, and the states that it stands for."""
+STATUSES: Words = {state.value: (state,) for state in State}
 PARAMETERS = ("status", "model", "limit", "after", "order")
 DEFAULT_LIMIT, MAX_LIMIT = 20, 100
 MODEL = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,200}")
@@ -24,6 +27,7 @@ def list_generations(
     caller: Caller,
     query: Mapping[str, str],
     describe: Callable[[Generation], dict[str, Any]] = generation_body,
+    statuses: Words = STATUSES,
 ) -> dict[str, Any]:
     """Of the caller's generations, `limit` after the one named `after`, newest first or in `order=asc`.
 
@@ -36,7 +40,7 @@ def list_generations(
     ascending = _choose(query, "order", ("desc", "asc")) == "asc"
     rows = caller.generations().defer("log").order_by(*(("created_at", "pk") if ascending else ("-created_at", "-pk")))
     if "status" in query:
-        rows = rows.filter(state=_choose(query, "status", tuple(State.values)))
+        rows = rows.filter(state__in=statuses[_choose(query, "status", tuple(statuses))])
     if "model" in query:
         rows = rows.filter(model=_find_model(query["model"]))
     if "after" in query:

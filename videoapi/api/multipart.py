@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import IO, Any
 
 import qs_codec
@@ -12,12 +12,14 @@ from django.core.exceptions import SuspiciousOperation
 from django.core.files.uploadedfile import InMemoryUploadedFile, UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
 from django.http.multipartparser import MultiPartParser, MultiPartParserError
+from django.utils.http import parse_header_parameters
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
 from videoapi.api.uploads import read_body
 from videoapi.conf import get_conf
+from videoapi.exceptions import InvalidRequest
 
 MAX_DEPTH, MAX_VALUES = 8, 1000
 
@@ -26,10 +28,12 @@ class FormParser(BaseParser):
     """Parses multipart/form-data to what the same request as JSON would be, all of it texts.
 
     A file becomes its base64; `params[sampler]` and `list[]` become an object and a list, as the client had them.
-    Raises ParseError (400), SlowBody (408), PayloadTooLarge (413) and UnsupportedContent (415).
+    Raises ParseError and InvalidRequest (400), SlowBody (408), PayloadTooLarge (413) and UnsupportedContent (415).
     """
 
     media_type = "multipart/form-data"
+    files: Collection[str] = ()
+    """The names of the fields that may be files."""
 
     def parse(
         self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
@@ -37,15 +41,22 @@ class FormParser(BaseParser):
         assert parser_context is not None
         request: Request = parser_context["request"]
         body = read_body(request, stream, get_conf())
+        _check_headers(body, request.META.get("CONTENT_TYPE", ""))
         try:
-            texts, files = MultiPartParser(request.META, io.BytesIO(body), [_Keep()], "utf-8").parse()
+            # Every byte as the character of its number: what is no UTF-8 would be replaced in silence.
+            texts, files = MultiPartParser(request.META, io.BytesIO(body), [_Keep()], "latin-1").parse()
         except (MultiPartParserError, SuspiciousOperation) as error:
             raise ParseError("The form is malformed, or has too many fields.") from error
-        fields = {name: _only_or_all(values) for name, values in texts.lists()}
+        fields = {_reread(name): _only_or_all(list(map(_reread, values))) for name, values in texts.lists()}
         for name, values in files.lists():
+            name = _reread(name)
             if name in fields:
                 raise ParseError(f"The field '{name[:100]}' stands twice.")
+            if name not in self.files:
+                raise InvalidRequest(name, "Must be a text, not a file.")
             fields[name] = _only_or_all([_encode(file) for file in values])
+        if "" in fields:
+            raise ParseError("A field of the form has no name.")
         return unfold(fields)
 
 
@@ -73,6 +84,28 @@ class _Keep(FileUploadHandler):
         return InMemoryUploadedFile(
             content, self.field_name, self.file_name, self.content_type or "", file_size, self.charset
         )
+
+
+def _check_headers(body: bytes, content_type: str) -> None:
+    """A part whose header cannot be read would be left out in silence. Raises ParseError."""
+    _, options = parse_header_parameters(content_type)
+    start = f"--{options.get('boundary', '')}\r\n".encode()
+    at = body.find(start)
+    while at >= 0:
+        end = body.find(b"\r\n\r\n", at)
+        _decode(body[at:end])
+        at = body.find(start, at + len(start))
+
+
+def _decode(text: bytes) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError as error:
+        raise ParseError("The form is not in UTF-8.") from error
+
+
+def _reread(text: str) -> str:
+    return _decode(text.encode("latin-1"))
 
 
 def _encode(file: UploadedFile[bytes]) -> str:

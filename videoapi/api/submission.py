@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rest_framework.request import Request
 
 from videoapi.api.access import find_caller
@@ -11,11 +13,15 @@ from videoapi.engine.submit import submit
 from videoapi.models import Generation
 from videoapi.serializers import VideoRequestSerializer
 
+Fields = tuple[VideoRequestSerializer, Generation | None]
+"""A valid request, and the generation whose video it is made from, if it is."""
 
-def find_known(request: Request) -> Generation | None:
-    """The generation that the request's Idempotency-Key has made before, before anything is read for another.
 
-    Raises InvalidRequest, TooManyRequests and IdempotencyConflict.
+def submit_request(request: Request, read: Callable[[], Fields]) -> Generation:
+    """The first generation of what `read` returns, or the one that the request's Idempotency-Key has made before.
+
+    For that one nothing is read, nor for a key that may not ask for more now. Raises InvalidRequest, Refused,
+    Conflict, and what `read` raises.
     """
     caller = find_caller(request)
     idempotency = read_idempotency(request, caller)
@@ -23,29 +29,17 @@ def find_known(request: Request) -> Generation | None:
         return known
     if caller.key is not None:
         check_rate(caller.key)
-    return None
-
-
-def submit_request(
-    request: Request, serializer: VideoRequestSerializer, remixed_from: Generation | None = None
-) -> Generation:
-    """The first generation of the request, or the one that its Idempotency-Key has made before.
-
-    Raises InvalidRequest, Refused and IdempotencyConflict.
-    """
-    caller = find_caller(request)
-    idempotency = read_idempotency(request, caller)
-    if idempotency and (known := idempotency.find()):
-        return known
-    if caller.key is not None:
-        check_rate(caller.key, serializer.validated_data["n"])
+    serializer, remixed_from = read()
+    n: int = serializer.validated_data["n"]
+    if caller.key is not None and n > 1:
+        check_rate(caller.key, n)
     order = serializer.resolve()
     return submit(
         order.model,
         order.request,
         order.num_frames,
         order.warnings,
-        n=order.n,
+        n=n,
         clip=order.clip,
         inputs=order.inputs,
         idempotency=idempotency,

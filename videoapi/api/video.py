@@ -53,9 +53,10 @@ class VideoView(APIView):
         serializer = VideoRequestSerializer(data=read_fields(request))
         serializer.is_valid(raise_exception=True)
         if prefers_async(request):
-            return _accepted(submit_request(request, serializer), preferred=True)
+            return _accepted(submit_request(request, lambda: (serializer, None)), preferred=True)
         with waiter.seat(conf.seats, find_caller(request).name, conf.own_seats):
-            return _wait(request, submit_request(request, serializer), conf, as_base64=serializer.wants_base64)
+            generation = submit_request(request, lambda: (serializer, None))
+            return _wait(request, generation, conf, as_base64=serializer.wants_base64)
 
 
 def _wait(request: Request, generation: Generation, conf: Conf, *, as_base64: bool) -> Response:
@@ -82,7 +83,8 @@ def _wait(request: Request, generation: Generation, conf: Conf, *, as_base64: bo
     if find_state(generations) == State.EXPIRED:
         raise Expired
     if failed := find_failed(generations):
-        return Response(failure(failed), failure_status(failed))
+        # Of several videos, others may have been made.
+        return Response(failure(failed), failure_status(failed), headers={"Location": job_url(generation)})
     return Response(video_body(generations, as_base64=as_base64))
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.exceptions import ConnectTimeout, InvalidJSONError, InvalidSchema, InvalidURL, RequestException, SSLError
-from urllib3.exceptions import NewConnectionError
+from urllib3.exceptions import LocationParseError, NewConnectionError
 
 Job = dict[str, Any]
 """A generation as the server tells of it."""
@@ -76,6 +76,10 @@ class Client:
 
     def __init__(self, server: str, key: str | None) -> None:
         self.server = (server if "://" in server else f"http://{server}").rstrip("/")
+        try:
+            urlsplit(self.server)
+        except ValueError as error:
+            raise self._no_address() from error
         self._session = requests.Session()
         if key and not (key.isascii() and key.isprintable()):
             raise CommandError("The API key holds a character that no key has.")
@@ -155,15 +159,17 @@ class Client:
                 if not answer.ok:
                     raise self._refusal(answer)
                 yield answer
-        except (InvalidURL, InvalidSchema) as error:
-            message = f"'{self.server}' is not the address of a server, such as http://127.0.0.1:8080."
-            raise CommandError(message) from error
+        except (InvalidURL, InvalidSchema, LocationParseError) as error:
+            raise self._no_address() from error
         except InvalidJSONError as error:
             raise CommandError("Infinity and NaN are no numbers that can be sent.") from error
         except SSLError as error:
             raise CommandError(f"The certificate of {self.server} is not valid here: {error}") from error
         except RequestException as error:
             raise self._unreachable(error) from error
+
+    def _no_address(self) -> CommandError:
+        return CommandError(f"'{self.server}' is not the address of a server, such as http://127.0.0.1:8080.")
 
     def _refusal(self, answer: requests.Response) -> CommandError:
         try:

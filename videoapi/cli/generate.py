@@ -55,8 +55,9 @@ def _run(client: Client, body: dict[str, Any], progress: Lines) -> Job:
         job = _submit(client, body, key, progress)
         return _watch(client, job, progress)
     except KeyboardInterrupt:
-        progress.say("Cancelling; Ctrl-C once more leaves at once.")
+        pass
     try:
+        progress.say("Cancelling; Ctrl-C once more leaves at once.")
         # It may have been accepted before its id has come: the key finds it.
         job = job or client.submit(body, key)
         persist(lambda: client.cancel(job["id"]), progress.say)

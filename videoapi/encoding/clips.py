@@ -110,6 +110,9 @@ def read_last_frame(data: bytes, *, max_pixels: int) -> Image.Image:
         raise ClipError(DAMAGED)
     last, deadline = None, _Deadline(CHECK_SECONDS)
     with open_video(io.BytesIO(data), container, WHAT, max_pixels=max_pixels, threads=1) as (source, stream):
+        if stream.duration:
+            # To the last frame that can be decoded by itself: what comes before is of no use.
+            source.seek((stream.start_time or 0) + stream.duration, stream=stream)
         for frame in deadline.watch(source.decode(stream)):
             last = frame
         if last is None:

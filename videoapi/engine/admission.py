@@ -6,7 +6,7 @@ import math
 
 from videoapi.conf import Conf
 from videoapi.engine.availability import require_worker
-from videoapi.engine.forecast import past_seconds
+from videoapi.engine.forecast import History
 from videoapi.engine.limits import check_limits
 from videoapi.exceptions import InvalidRequest, TooManyRequests
 from videoapi.models import Generation, Worker
@@ -58,7 +58,7 @@ def _own_limit(generation: Generation, conf: Conf) -> int:
 
 def _retry_after(generation: Generation, slots: int) -> int:
     """Seconds until a place is free, at the rate of the model's last generations."""
-    seconds = past_seconds(generation.model, generation.work)
+    seconds = History(generation.model).seconds(generation.work)
     if seconds is None:
         return RETRY_AFTER
     return min(MAX_RETRY_AFTER, max(1, math.ceil(sum(seconds.values()) / slots)))

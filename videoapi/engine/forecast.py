@@ -13,46 +13,52 @@ from videoapi.models import Generation, State, Worker
 # The phases of a run in their order. Loading is left out: most generations find their model warm.
 PHASES = ("encoding prompt", "denoising", "decoding", "encoding", "storing")
 # Of how many generations the median is taken.
-HISTORY = 20
+LAST = 20
 
 Seconds = Mapping[str, float]
 
 
-def past_seconds(model: str, work: int) -> Seconds | None:
-    """The median of each phase for that much work; None when the model has finished nothing yet.
+class History:
+    """What a model's last generations took."""
 
-    Generations of exactly that much work count if there are any, others in proportion. Of a run of several, each has
-    its share.
-    """
-    rows = _find_last(model, State.COMPLETED) or _find_last(model, State.EXPIRED)
-    rows = [row for row in rows if row.work == work] or rows
-    if not rows:
-        return None
-    shares = {row: work / row.work / row.batch_size for row in rows}
-    return {
-        phase: statistics.median(row.timings.get(phase, 0.0) * share for row, share in shares.items())
-        for phase in PHASES
-    }
+    def __init__(self, model: str) -> None:
+        self._rows = _find_last(model, State.COMPLETED) or _find_last(model, State.EXPIRED)
+
+    def seconds(self, work: int) -> Seconds | None:
+        """The median of each phase for that much work; None when the model has finished nothing yet.
+
+        Generations of exactly that much work count if there are any, others in proportion. Of a run of several, each
+        has its share.
+        """
+        rows = [row for row in self._rows if row.work == work] or self._rows
+        if not rows:
+            return None
+        shares = {row: work / row.work / row.batch_size for row in rows}
+        return {
+            phase: statistics.median(row.timings.get(phase, 0.0) * share for row, share in shares.items())
+            for phase in PHASES
+        }
+
+    def seconds_left(self, generation: Generation) -> float | None:
+        """Of a running generation of the model, together with those that share its run; None when there is nothing to
+        go by.
+        """
+        past = self.seconds(generation.work)
+        if past is None:
+            return None
+        seconds = {phase: value * generation.batch_size for phase, value in past.items()}
+        if generation.phase not in PHASES:
+            return sum(seconds.values())
+        reached = PHASES.index(generation.phase)
+        here = seconds[generation.phase]
+        if generation.phase == "denoising" and generation.total_steps:
+            here *= 1 - generation.step / generation.total_steps
+        return here + sum(seconds[phase] for phase in PHASES[reached + 1 :])
 
 
 def _find_last(model: str, state: State) -> list[Generation]:
     rows = Generation.objects.filter(model=model, state=state).order_by("-finished_at")
-    return list(rows.only("width", "height", "num_frames", "parameters", "timings", "batch_size")[:HISTORY])
-
-
-def seconds_left(generation: Generation) -> float | None:
-    """Of a running generation, together with those that share its run; None when there is nothing to go by."""
-    past = past_seconds(generation.model, generation.work)
-    if past is None:
-        return None
-    seconds = {phase: value * generation.batch_size for phase, value in past.items()}
-    if generation.phase not in PHASES:
-        return sum(seconds.values())
-    reached = PHASES.index(generation.phase)
-    here = seconds[generation.phase]
-    if generation.phase == "denoising" and generation.total_steps:
-        here *= 1 - generation.step / generation.total_steps
-    return here + sum(seconds[phase] for phase in PHASES[reached + 1 :])
+    return list(rows.only("width", "height", "num_frames", "parameters", "timings", "batch_size")[:LAST])
 
 
 def queue_position(generation: Generation) -> int:
@@ -68,16 +74,16 @@ def queue_position(generation: Generation) -> int:
 
 def seconds_until_done(generation: Generation, conf: Conf) -> float | None:
     """Of a queued or a running generation; None when there is nothing to go by."""
+    history = History(generation.model)
     if generation.state == State.IN_PROGRESS:
-        return seconds_left(generation)
-    own = past_seconds(generation.model, generation.work)
+        return history.seconds_left(generation)
+    own = history.seconds(generation.work)
     if own is None:
         return None
     alike = sum(own.values())
     running = Generation.objects.in_progress().filter(model=generation.model)
-    ahead = (
-        sum((seconds_left(row) or 0.0) / row.batch_size for row in running) + (queue_position(generation) - 1) * alike
-    )
+    here = sum((history.seconds_left(row) or 0.0) / row.batch_size for row in running)
+    ahead = here + (queue_position(generation) - 1) * alike
     return ahead / max(1, count_slots(generation.model, conf)) + alike
 
 

@@ -31,8 +31,9 @@ logger = logging.getLogger(__name__)
 FIELD = "webhook_url"
 # Seconds between two looks for what is due.
 POLL_SECONDS = 1.0
-# Messages that are on their way at once, in all and to one receiver.
-SEATS, SEATS_OF_RECEIVER = 16, 4
+# Messages that are on their way at once: in all, to one receiver that answers, and to all of those that have not
+# answered last, of whom each has one. So however many do not answer, there is room for those that do.
+SEATS, SEATS_OF_RECEIVER, SEATS_OF_SILENT = 16, 4, 12
 # How long a stop waits for the answers to what is on its way.
 STOP_SECONDS = 3.0
 # Receivers that were away together are not called again together.
@@ -130,6 +131,7 @@ class WebhookSender(threading.Thread):
         self._describe = describe
         self._stopping = threading.Event()
         self._sending = Counter[str]()
+        self._answering = set[str]()
         self._answers: queue.SimpleQueue[_Answer | None] = queue.SimpleQueue()
 
     def stop(self) -> None:
@@ -161,13 +163,18 @@ class WebhookSender(threading.Thread):
         # Longer than a message may take, so that nobody sends it a second time meanwhile.
         lease = 2 * self._conf.webhook_seconds
         while self._sending.total() < SEATS:
-            busy = [receiver for receiver, count in self._sending.items() if count >= SEATS_OF_RECEIVER]
-            delivery = WebhookDelivery.objects.claim_next(lease, busy)
+            busy = [receiver for receiver, count in self._sending.items() if count >= self._find_seats(receiver)]
+            silent = sum(count for receiver, count in self._sending.items() if receiver not in self._answering)
+            only = self._answering if silent >= SEATS_OF_SILENT else None
+            delivery = WebhookDelivery.objects.claim_next(lease, busy, only)
             if delivery is None:
                 return
             # Where no thread can be started, it is due again when its time is over.
             threading.Thread(target=self._send, args=(delivery,), name="webhook", daemon=True).start()
             self._sending[delivery.receiver] += 1
+
+    def _find_seats(self, receiver: str) -> int:
+        return SEATS_OF_RECEIVER if receiver in self._answering else 1
 
     def _send(self, delivery: WebhookDelivery) -> None:
         """In a thread of its own, without the database."""
@@ -197,6 +204,10 @@ class WebhookSender(threading.Thread):
 
     def _record(self, answer: _Answer) -> None:
         delivery = answer.delivery
+        if answer.status:
+            self._answering.add(delivery.receiver)
+        else:
+            self._answering.discard(delivery.receiver)
         if 200 <= answer.status < 300:
             delivery.succeed(answer.words)
         else:

@@ -42,7 +42,8 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, allow_private: bo
     check_url(url)
     with Deadline(seconds) as deadline, open_session(deadline, allow_private=allow_private) as session:
         try:
-            timeout = (min(CONNECT_SECONDS, seconds), seconds)
+            # The deadline comes first, and says so.
+            timeout = (min(CONNECT_SECONDS, seconds), 2 * seconds)
             with session.post(url, data=body, headers=headers, stream=True, timeout=timeout) as response:
                 return response.status_code
         except InvalidIPAddress as error:

@@ -144,6 +144,10 @@ class Generation(models.Model):
         """Every generation of its request, by seed; of one that is not its request's first, itself alone."""
         return [self, *self.others.there().order_by("seed")]
 
+    def count_of_request(self) -> int:
+        """How many its request asked for, those that have been deleted included."""
+        return 1 + self.others.count()
+
     def all_timings(self) -> dict[str, float]:
         """Seconds of each phase, from the wait in the queue to the total."""
         timings = dict(self.timings)

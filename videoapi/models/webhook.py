@@ -81,14 +81,19 @@ class WebhookDeliveryQuerySet(models.QuerySet["WebhookDelivery"]):
         rows.filter(next_attempt_at__isnull=True).delete()
         self.add(generation, Event.PROGRESS, at)
 
-    def claim_next(self, seconds: float, busy: Collection[str]) -> WebhookDelivery | None:
-        """Take one that is due, for so long, and not for the `busy` receivers; None when there is none.
+    def claim_next(
+        self, seconds: float, busy: Collection[str], only: Collection[str] | None = None
+    ) -> WebhookDelivery | None:
+        """Take one that is due, for so long, not for the `busy` receivers and perhaps for the `only` ones; None when
+        there is none.
 
         First attempts come before others, so that a receiver which does not answer holds up no new message.
         """
         while True:
             now = timezone.now()
             waiting = self.due(now).exclude(receiver__in=busy).order_by("attempts", "pk")
+            if only is not None:
+                waiting = waiting.filter(receiver__in=only)
             first = waiting.values("pk", "attempts", "next_attempt_at").first()
             if first is None:
                 return None

@@ -5,26 +5,32 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from videoapi.api.bodies import failure, forecast_body
+from videoapi.api.bodies import failure
+from videoapi.api.listing import Words
 from videoapi.conf import get_conf
+from videoapi.engine.forecast import seconds_until_done
 from videoapi.models import Generation, State
 
 # Of the content.
 VARIANTS = ("video", "thumbnail", "spritesheet")
 # Theirs has four words; an expired video is one that was completed.
-STATUSES = {State.CANCELLED: "failed", State.EXPIRED: "completed"}
+STATUSES: Words = {
+    "queued": (State.QUEUED,),
+    "in_progress": (State.IN_PROGRESS,),
+    "completed": (State.COMPLETED, State.EXPIRED),
+    "failed": (State.FAILED, State.CANCELLED),
+}
 # Milliseconds between two polls: so many of them in the time that is left, if that is known.
 POLLS, MIN_POLL, POLL, MAX_POLL = 10, 250, 1000, 10_000
 
 
 def describe(generation: Generation) -> dict[str, Any]:
     """OpenAI's Video object; besides, the seed, the frames, the rate and the warnings."""
-    state = State(generation.state)
     return {
         "id": str(generation.pk),
         "object": "video",
         "model": generation.model,
-        "status": STATUSES.get(state, state),
+        "status": next(word for word, states in STATUSES.items() if generation.state in states),
         "progress": generation.percent,
         "created_at": int(generation.created_at.timestamp()),
         "completed_at": _completed_at(generation),
@@ -45,7 +51,7 @@ def poll_after(generation: Generation) -> dict[str, str]:
     """The header that tells OpenAI's clients when to ask again; none once it has ended."""
     if generation.is_finished:
         return {}
-    seconds = forecast_body([generation])["eta_seconds"]
+    seconds = seconds_until_done(generation, get_conf())
     wait = POLL if seconds is None else min(MAX_POLL, max(MIN_POLL, int(seconds * 1000) // POLLS))
     return {"openai-poll-after-ms": str(wait)}
 

@@ -19,7 +19,9 @@ OBJECTS = ("params", "input_reference", "video")
 
 
 class VideoFormParser(FormParser):
-    """A form has texts alone: each becomes the number or the object that its field wants. Raises InvalidRequest too."""
+    """A form has texts alone: each becomes the number or the object that its field wants."""
+
+    files = ("start_image", "end_image", "input_reference", "video")
 
     def parse(
         self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None

@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from videoapi.api.files import open_result
+from videoapi.api.openai.decoding import place_to_decode
 from videoapi.conf import get_conf
 from videoapi.encoding import ClipError, read_last_frame
 from videoapi.engine.registry import get_catalog
@@ -69,7 +70,7 @@ def read_edit(data: Any, generations: QuerySet[Generation]) -> tuple[Any, Genera
 def read_extension(data: Any, generations: QuerySet[Generation]) -> tuple[Any, Generation | None]:
     """A request that begins with the last frame of `video`, and the generation that it is of.
 
-    Raises InvalidRequest and NotReady.
+    Raises InvalidRequest, NotReady and TooManyRequests.
     """
     again, source = _read_with_video(data, generations, ("start_image", "input_reference"))
     _require_mode(again, "first_frame", "go on from a video")
@@ -81,8 +82,10 @@ def read_extension(data: Any, generations: QuerySet[Generation]) -> tuple[Any, G
         fetch_seconds=conf.fetch_seconds,
         allow_private=conf.fetch_private,
     )
+    clip = read_bytes("video", video, limits)
     try:
-        frame = read_last_frame(read_bytes("video", video, limits), max_pixels=conf.max_image_pixels)
+        with place_to_decode():
+            frame = read_last_frame(clip, max_pixels=conf.max_image_pixels)
     except ClipError as error:
         raise InvalidRequest("video", str(error)) from error
     picture = io.BytesIO()

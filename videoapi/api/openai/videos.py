@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -18,22 +17,20 @@ from videoapi.api.access import MayGenerate, MayRead, find_caller
 from videoapi.api.errors import NO_RETRY, error_body
 from videoapi.api.files import open_result
 from videoapi.api.listing import list_generations
-from videoapi.api.openai.bodies import VARIANTS, describe, poll_after
+from videoapi.api.openai.bodies import STATUSES, VARIANTS, describe, poll_after
+from videoapi.api.openai.decoding import place_to_decode
 from videoapi.api.openai.forms import VideoFormParser
 from videoapi.api.openai.requests import read_create, read_edit, read_extension, read_remix
 from videoapi.api.parsers import StrictJSONParser
 from videoapi.api.ranges import serve_file
 from videoapi.api.schema import openai_operations as operations
-from videoapi.api.submission import find_known, submit_request
+from videoapi.api.submission import Fields, submit_request
 from videoapi.api.uploads import require_length
 from videoapi.encoding import make_spritesheet
 from videoapi.engine.cancel import delete
 from videoapi.exceptions import InvalidRequest
 from videoapi.models import Generation, State
 from videoapi.serializers import VideoRequestSerializer
-
-# Each decodes a whole video: not all of the server's threads at once.
-SHEETS = threading.BoundedSemaphore(2)
 
 
 class OpenAIView(APIView):
@@ -50,12 +47,14 @@ class OpenAIView(APIView):
     def start(self, request: Request, read: Callable[[], tuple[Any, Generation | None]]) -> Response:
         """The job that `read` returns the fields of `POST /video` for, with the generation that it is made from."""
         require_length(request)
-        generation = find_known(request)
-        if generation is None:
+
+        def validate() -> Fields:
             data, source = read()
             serializer = VideoRequestSerializer(data=data)
             serializer.is_valid(raise_exception=True)
-            generation = submit_request(request, serializer, source)
+            return serializer, source
+
+        generation = submit_request(request, validate)
         return Response(describe(generation), headers=poll_after(generation))
 
 
@@ -64,7 +63,7 @@ class VideosView(OpenAIView):
 
     @operations.list_videos
     def get(self, request: Request) -> Response:
-        return Response(list_generations(find_caller(request), request.query_params, describe))
+        return Response(list_generations(find_caller(request), request.query_params, describe, STATUSES))
 
     @operations.create_video
     def post(self, request: Request) -> Response:
@@ -100,7 +99,7 @@ class ContentView(OpenAIView):
             return serve_file(request, open_result(generation, "video"), "video/mp4", f"{pk}.mp4")
         if variant == "thumbnail":
             return serve_file(request, open_result(generation, "thumbnail"), "image/jpeg", f"{pk}.jpg")
-        with SHEETS, open_result(generation, "video") as file:
+        with place_to_decode(), open_result(generation, "video") as file:
             return HttpResponse(make_spritesheet(file.read(), generation.num_frames), content_type="image/jpeg")
 
 

@@ -72,10 +72,9 @@ remix_video = _start(
 list_videos = extend_schema(
     operation_id="listOpenAIVideos",
     summary="List the videos, as OpenAI's clients know them",
-    description="The same as `GET /video`, which knows more states: a `status` is one of those. Any other parameter is "
-    "a 400.",
+    description="The same as `GET /video`, which knows more states. Any other parameter is a 400.",
     tags=[OPENAI],
-    parameters=of.LISTING,
+    parameters=[of.OPENAI_STATUS, *of.LISTING],
     responses=OpenApiResponse(openai_bodies.OpenAIVideoList, "One page.", [examples.OPENAI_LIST]),
 )
 get_video = extend_schema(
@@ -110,6 +109,6 @@ get_content = extend_schema(
         (206, "video/mp4"): OpenApiResponse(file_of("video/mp4"), "The bytes that `Range` names."),
         (206, "image/jpeg"): OpenApiResponse(file_of("image/jpeg"), "The bytes that `Range` names."),
         304: OpenApiResponse(None, "The file is the one that `If-None-Match` names."),
-        **errors(404, 410, 412, 416),
+        **errors(404, 410, 412, 416, 429),
     },
 )

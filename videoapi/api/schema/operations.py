@@ -24,7 +24,16 @@ create_video = extend_schema(
     "respond-async`. A client that hangs up while it waits cancels its generation, unless it sent an "
     "`Idempotency-Key`.",
     tags=[VIDEOS],
-    parameters=[of.MODEL_QUERY, of.PREFER, of.IDEMPOTENCY, of.LOCATION, of.STOPPING_LOCATION, of.APPLIED, of.NO_RETRY],
+    parameters=[
+        of.MODEL_QUERY,
+        of.PREFER,
+        of.IDEMPOTENCY,
+        of.LOCATION,
+        of.FAILED_LOCATION,
+        of.STOPPING_LOCATION,
+        of.APPLIED,
+        of.NO_RETRY,
+    ],
     request=VideoRequestSerializer,
     examples=examples.REQUESTS,
     responses={
@@ -42,7 +51,7 @@ list_videos = extend_schema(
     summary="List the generations",
     description="The key's own, or everybody's for one that may operate. Any other parameter is a 400.",
     tags=[VIDEOS],
-    parameters=of.LISTING,
+    parameters=[of.STATUS, *of.LISTING],
     responses=OpenApiResponse(bodies.JobList, "One page.", [examples.JOB_LIST]),
 )
 get_video = extend_schema(

@@ -9,6 +9,7 @@ from drf_spectacular.utils import OpenApiParameter
 from videoapi.api.headers import IDEMPOTENCY_KEY, MAX_KEY_LENGTH
 from videoapi.api.listing import DEFAULT_LIMIT, MAX_LIMIT, MODEL
 from videoapi.api.openai.bodies import MAX_POLL, MIN_POLL, VARIANTS
+from videoapi.api.openai.bodies import STATUSES as OPENAI_STATUSES
 from videoapi.models import State
 from videoapi.serializers import RESPONSE_FORMATS
 
@@ -50,8 +51,11 @@ VARIANT = OpenApiParameter("variant", str, QUERY, enum=VARIANTS, default="video"
 RESPONSE_FORMAT = OpenApiParameter(
     "response_format", str, QUERY, enum=RESPONSE_FORMATS, default="url", description="As in `POST /video`."
 )
+STATUS = OpenApiParameter("status", str, QUERY, enum=State.values, description="Only those of this status.")
+OPENAI_STATUS = OpenApiParameter(
+    "status", str, QUERY, enum=tuple(OPENAI_STATUSES), description="Only those of this status, which is OpenAI's."
+)
 LISTING = [
-    OpenApiParameter("status", str, QUERY, enum=State.values, description="Only those of this status."),
     _text("model", QUERY, "Only those of this model, by its name or an alias.", pattern=f"^{MODEL.pattern}$"),
     OpenApiParameter(
         "limit",
@@ -74,6 +78,7 @@ def _answer(name: str, statuses: list[int], description: str, *, always: bool = 
 
 LOCATION = _answer("Location", [202], "The address of the generation: `GET` tells how far it is.", always=True)
 NO_RETRY = _answer("x-should-retry", [409], "`false`: OpenAI's clients would ask again at once.", always=True)
+FAILED_LOCATION = _answer("Location", [400, 500], "Where the generation is, once it was accepted.")
 STOPPING_LOCATION = _answer("Location", [503], "Where the generation will be, when the server stops.")
 POLL_AFTER = OpenApiParameter(
     "openai-poll-after-ms",

@@ -56,7 +56,7 @@ def _show(value: Any) -> str:
     if isinstance(value, str) and value.isprintable():
         return value
     if isinstance(value, dict) and "sha256" in value:
-        return ", ".join(f"{name} {_show(each)}" for name, each in value.items())
+        return ", ".join(f"{_show(name)} {_show(each)}" for name, each in value.items())
     return json.dumps(value)
 
 
