@@ -139,3 +139,21 @@ def test_options_have_the_pipelines_own_defaults() -> None:
     assert find_params([signature("HunyuanVideoPipeline")], without=("true_cfg_scale",)).keys() == {
         "max_sequence_length"
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "steps", "params"),
+    [
+        ("WanVideoToVideoPipeline", "params.strength", 1, {}),
+        ("CogVideoXVideoToVideoPipeline", "params.strength", 3, {"strength": 0.3}),
+        ("LTXConditionPipeline", "params.denoise_strength", 3, {"denoise_strength": 0.3}),
+    ],
+)
+def test_a_strength_that_leaves_no_step_is_refused(
+    name: str, field: str, steps: int, params: dict[str, float], make_request: Any
+) -> None:
+    clip = [Image.new("RGB", (48, 32))] * 9
+    with pytest.raises(InvalidRequest, match=r"A strength of 0\.\d leaves none of \d steps; ask for more") as error:
+        make_arguments(make_request(clip=clip, num_inference_steps=steps, params=params), signature(name), {})
+    assert error.value.field == field
+    make_arguments(make_request(clip=clip, num_inference_steps=10, params=params), signature(name), {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,15 @@ import pytest
 from PIL import Image
 
 from plugins.diffusers.tests.caches import BOLD, Trial, find_wanted, make_row, read_rows
+from plugins.diffusers.tests.caches import make_request as make_of_family
+from plugins.diffusers.tests.conftest import RecordingProgress
 from plugins.diffusers.tests.tiny import TINY, stand_in
 from plugins.diffusers.tests.tiny.wan import make_components, make_transformer
 from videoapi import Cancelled, ConfigurationError, InvalidRequest, ModelError, ModelFile
 from videoapi_diffusers.changes import read_changes
 from videoapi_diffusers.changes.cache import CLASSES, CONFIGS
 from videoapi_diffusers.plugin import build_spec, load_model
+from videoapi_diffusers.running.pipeline import DiffusersPipeline
 
 ALWAYS = ("wan_text", "ltx", "cogvideox", "mochi")
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -183,6 +187,34 @@ def test_a_cache_that_finds_nothing_says_so(folder: Path) -> None:
     with pytest.raises(ModelError, match=message):
         open_model(folder, cache="taylorseer")
     open_model(folder, cache="taylorseer", cache_options={"use_lite_mode": True})
+
+
+def test_the_cache_that_goes_by_the_guidance_needs_some(folders: Any, make_request: Any, progress: Any) -> None:
+    keys = {"cache": "faster", "cache_options": BOLD["faster"]}
+    trial = Trial("cogvideox")
+    trial.pipeline.save_pretrained(folder := folders("cogvideox").parent / "deep")
+    model = open_model(folder, **keys)
+    shape = TINY["cogvideox"].inputs("text")
+    with pytest.raises(InvalidRequest, match="It must be more than 1 with the cache 'faster'") as error:
+        model.generate(make_request(guidance_scale=1.0, params={"quality": "faster"}, **shape), progress())
+    assert error.value.field == "cfg_scale"
+
+
+@pytest.mark.parametrize(
+    ("name", "cache"),
+    [("cogvideox", "first_block"), ("latte", "pyramid_attention_broadcast"), ("hunyuan15_text", "taylorseer")],
+)
+def test_a_family_has_the_qualities_of_the_first_cache_that_goes_with_it(name: str, cache: str) -> None:
+    trial = Trial(name)
+    profiles = trial.spec.settings["profiles"][trial.spec.settings["pipeline_class"]]
+    assert {profile["name"] for profile in profiles.values()} == {cache}
+    ours = DiffusersPipeline(trial.pipeline, trial.spec.settings["modes"], profiles=trial.spec.settings["profiles"])
+    frames = {}
+    for quality in ("lossless", "balanced", "fast", "lossless"):
+        request = replace(make_of_family(name, "text", **{**trial.defaults, "quality": quality}), num_inference_steps=9)
+        made = np.stack(list(ours.generate(request, RecordingProgress()).frames))
+        assert np.array_equal(frames.setdefault(quality, made), made)
+    assert len(frames) == 3
 
 
 def test_magcache_is_told_the_requests_steps(folder: Path, make: Any) -> None:

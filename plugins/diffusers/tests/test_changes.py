@@ -31,6 +31,27 @@ def test_a_scheduler_has_its_own_options() -> None:
     }
 
 
+def test_an_option_that_has_no_default_is_whatever_the_file_says() -> None:
+    keys = scheduler("FlowMatchEulerDiscreteScheduler", shift_terminal=0.1, base_image_seq_len=300)
+    assert read(**keys)["scheduler"]["options"] == {"shift_terminal": 0.1, "base_image_seq_len": 300}
+
+
+def test_the_folders_own_scheduler_can_have_options(text_folder: Path, make_request: Any, progress: Any) -> None:
+    keys = {"diffusers": {"scheduler_options": {"flow_shift": 9.0, "solver_order": 1}}}
+    pipeline, frames = make(text_folder, make_request, progress, **keys)
+    config = pipeline.pipeline.scheduler.config
+    assert (type(pipeline.pipeline.scheduler).__name__, config.flow_shift, config.solver_order) == (
+        "UniPCMultistepScheduler",
+        9.0,
+        1,
+    )
+    assert not np.array_equal(frames, make(text_folder, make_request, progress)[1])
+    with pytest.raises(
+        ModelError, match="UniPCMultistepScheduler has no option 'flow_shft'; did you mean 'flow_shift'"
+    ):
+        make(text_folder, make_request, progress, diffusers={"scheduler_options": {"flow_shft": 9.0}})
+
+
 def test_an_option_that_the_scheduler_does_not_have_stays_unread_for_the_kernel_to_report() -> None:
     data = {"name": "wan", "backend": "diffusers", **scheduler("FlowMatchEulerDiscreteScheduler", flow_shift=8.0)}
     file = ModelFile(Path("wan.yaml"), data)

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from plugins.diffusers.tests.table import make_spec
 from plugins.diffusers.tests.tiny import TINY
-from videoapi import ModelError
+from videoapi import ModelError, OutOfMemory
 from videoapi_diffusers import load
 from videoapi_diffusers.running import decoding
 from videoapi_diffusers.running.frames import read_videos, to_arrays
@@ -116,3 +117,42 @@ def test_every_video_of_an_output_is_found_however_it_is_nested(kind: str, count
     videos = read_videos(SimpleNamespace(frames=made[kind]), [])
     found = [[round(float(frame.mean()) * 255) for frame in video] for video in videos]
     assert found == [[3 * index, 3 * index + 1, 3 * index + 2] for index in range(count)]
+
+
+def fill_up(*_: Any) -> Any:
+    raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def frames_of(pipeline: Any, request: Any, progress: Any) -> Any:
+    return np.stack(list(pipeline.generate(request, progress()).frames))
+
+
+def test_an_autoencoder_that_failed_on_the_way_forgets_what_it_had_kept(
+    folders: Folders, make_request: Any, progress: Any
+) -> None:
+    """EasyAnimate's goes on with it in the next clip."""
+    spec = make_spec(folders("easyanimate"))
+    pipeline = load(**spec.settings)
+    request = make_request(**TINY["easyanimate"].ask("text", spec))
+    before = frames_of(pipeline, request, progress)
+    hook = pipeline.pipeline.vae.decoder.conv_out.register_forward_pre_hook(fill_up)
+    with pytest.raises(OutOfMemory, match="while the frames were being decoded"):
+        pipeline.generate(make_request(**{**TINY["easyanimate"].ask("text", spec), "seed": 2}), progress())
+    hook.remove()
+    assert np.array_equal(frames_of(pipeline, request, progress), before)
+
+
+@pytest.mark.parametrize("mode", ["text", "first_frame"])
+def test_a_lack_of_memory_that_a_pipeline_takes_for_a_warning_is_an_error(
+    mode: Any, folders: Folders, make_request: Any, progress: Any
+) -> None:
+    """Sana's do, and go on without a video."""
+    spec = make_spec(folders("sana"))
+    pipeline = load(**spec.settings)
+    request = make_request(**TINY["sana"].ask(mode, spec))
+    before = frames_of(pipeline, request, progress)
+    hook = pipeline.pipeline.vae.decoder.register_forward_pre_hook(fill_up)
+    with pytest.raises(OutOfMemory, match="while the frames were being decoded"):
+        list(pipeline.generate(request, progress()).frames)
+    hook.remove()
+    assert np.array_equal(frames_of(pipeline, request, progress), before)

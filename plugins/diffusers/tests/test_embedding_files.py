@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate.hooks import CpuOffload
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 
 from plugins.diffusers.tests.table import make_spec
 from plugins.diffusers.tests.test_embeddings import NAMES, Encoder, Holder, ask, count_calls, frames_of
@@ -172,6 +172,19 @@ def test_processes_share_the_folder(tmp_path: Path) -> None:
     sizes = [path.stat().st_size for path in files_in(tmp_path / "kept")]
     assert sum(sizes) <= 2**20
     assert {path.suffix for path in files_in(tmp_path / "kept")} == {".safetensors"}
+
+
+def test_a_file_whose_room_another_process_took_is_not_kept_and_no_error(
+    files: EmbeddingFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def save_slowly(*arguments: Any, **named: Any) -> bytes:
+        for path in files_in(tmp_path / "kept"):
+            path.unlink()
+        return save(*arguments, **named)
+
+    monkeypatch.setattr(embedding_files, "save", save_slowly)
+    files.write(b"text", output_of())
+    assert (files_in(tmp_path / "kept"), caplog.text) == ([], "")
 
 
 def test_those_used_longest_ago_go_and_other_files_stay(files: EmbeddingFiles, tmp_path: Path) -> None:

@@ -82,15 +82,15 @@ def test_localais_keys_name_files_and_scales(folder: Path) -> None:
 def test_a_folder_with_one_file_says_which_it_is(folder: Path, tmp_path: Path) -> None:
     shutil.copy(folder / "style.safetensors", tmp_path)
     read = read_changes(file(folder, **named(style={"model": str(tmp_path)})))["loras"]["style"]
-    assert (read["source"], read["file"]) == (str(tmp_path), "style.safetensors")
+    assert (read["folder"], read["file"]) == (str(tmp_path), "style.safetensors")
 
 
 def test_a_lora_of_the_hub_is_named_by_its_id_and_file(folder: Path) -> None:
     read = read_changes(file(folder, **named(style={"model": "someone/style", "file": "style.safetensors"})))
     assert read["loras"]["style"] == {
-        "source": "someone/style",
+        "repo": "someone/style",
         "file": "style.safetensors",
-        "is_local": False,
+        "revision": None,
         "scale": 1.0,
         "components": ["transformer"],
     }

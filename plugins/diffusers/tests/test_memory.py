@@ -122,5 +122,5 @@ def test_weights_that_do_not_fit_are_an_error_of_the_load(text_folder: Path, mon
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(WanPipeline, "to", fill_up)
-    with pytest.raises(OutOfMemory, match=r"while the weights were going to cpu; 'diffusers\.offload: group'"):
+    with pytest.raises(OutOfMemory, match=r"while the weights were going to cpu; the model file can ask for smaller"):
         load(str(text_folder), "WanPipeline")

@@ -107,13 +107,37 @@ def make_clip() -> Any:
     return [Image.new("RGB", (48, 32), color) for color in ("red", "blue", "red", "blue", "red")]
 
 
-def test_each_component_sends_the_one_before_it_back(text_folder: Path) -> None:
-    pipeline = load(str(text_folder), "WanPipeline").pipeline
-    placement.PLACES["model"](pipeline, CPU)
-    sent = {name: getattr(pipeline, name)._hf_hook.prev_module_hook.model for name in measure(pipeline)}
-    assert sent["transformer"] is pipeline.text_encoder
-    assert sent["vae"] is pipeline.transformer
-    assert sent["text_encoder"] is pipeline.vae
+def test_a_component_is_alone_on_the_device_also_where_a_remembered_text_asks_no_encoder(
+    text_folder: Path, make_request: Any, progress: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load(str(text_folder), "WanPipeline")
+    placement.PLACES["model"](model.pipeline, CPU)
+    names = {id(getattr(model.pipeline, name)): name for name in measure(model.pipeline)}
+    on_device: set[str] = set()
+    monkeypatch.setattr(placement, "_is_on", lambda module, device: names[id(module)] in on_device)
+    before = torch.nn.Module.to
+
+    def to(module: Any, *where: Any, **options: Any) -> Any:
+        if id(module) in names:
+            on_device.discard(names[id(module)])
+        return before(module, *where, **options)
+
+    monkeypatch.setattr(torch.nn.Module, "to", to)
+    together: list[set[str]] = []
+
+    def come(name: str) -> None:
+        on_device.add(name)
+        together.append(set(on_device))
+
+    # A part of each is called when the whole is where it has to be.
+    for name, part in {"text_encoder": "encoder", "transformer": "patch_embedding", "vae": "decoder"}.items():
+        module = getattr(getattr(model.pipeline, name), part)
+        module.register_forward_pre_hook(lambda *_, name=name: come(name))
+    for _ in range(2):
+        frames_of(model, make_request(), progress)
+    assert {"transformer"} in together
+    assert {"vae"} in together
+    assert max(map(len, together)) == 1
 
 
 def test_sequential_leaves_no_weight_on_the_device(text_folder: Path) -> None:

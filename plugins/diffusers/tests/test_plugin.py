@@ -44,6 +44,12 @@ def test_a_local_folder_says_itself_what_it_is(tmp_path: Path) -> None:
         "dtype": None,
         "modes": modes,
         "changes": {},
+        "profiles": {
+            "WanPipeline": {
+                "balanced": {"name": "first_block", "options": {"threshold": 0.05}},
+                "fast": {"name": "first_block", "options": {"threshold": 0.12}},
+            }
+        },
         "revision": None,
         "weights": {},
         "placement": {"device": "", "offload": "auto"},

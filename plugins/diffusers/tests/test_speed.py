@@ -107,7 +107,8 @@ def test_a_backend_that_works_here_makes_nearly_the_same(folder: Path, make: Any
 @pytest.mark.parametrize("name", ["flash", "_flash_3", "sage", "xformers", "_native_cudnn"])
 def test_a_backend_that_does_not_work_here_is_an_error_of_the_load(folder: Path, name: str) -> None:
     """None of these packages is there, and no GPU."""
-    with pytest.raises(ModelError, match=f"The attention backend '{name}' does not work here: "):
+    message = f"attention backend '{name}' does not work here: |make a video with the attention backend {name}: "
+    with pytest.raises(ModelError, match=message):
         open_model(folder, attention_backend=name)
 
 

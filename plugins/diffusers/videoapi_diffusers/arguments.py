@@ -50,7 +50,9 @@ def make_arguments(request: GenerationRequest, signature: Signature, denoiser: M
     inputs = family.make_inputs(request) if family.make_inputs else _make_inputs(request, signature)
     params = {name: value for name, value in request.params.items() if name in signature.parameters}
     fixed = {name: value for name, value in family.fixed.items() if name in signature.parameters}
-    return {**family.preset, **arguments, **inputs, **params, **fixed}
+    every = {**family.preset, **arguments, **inputs, **params, **fixed}
+    _check_strength(every, signature, request.num_inference_steps)
+    return every
 
 
 def make_batch_arguments(
@@ -73,6 +75,16 @@ def _set_guidance(arguments: dict[str, Any], request: GenerationRequest, *, embe
     elif request.negative_prompt and request.params.get("true_cfg_scale", 1) <= 1:
         raise InvalidRequest(
             "negative_prompt", "It has no effect on this model unless params.true_cfg_scale is more than 1."
+        )
+
+
+def _check_strength(arguments: Mapping[str, Any], signature: Signature, steps: int) -> None:
+    """A pipeline that makes something anew in part leaves out the first steps: some must be left."""
+    name = signature.first("denoise_strength", "strength")
+    strength = None if name is None else arguments.get(name, signature.number(name))
+    if strength is not None and int(steps * strength) < 1:
+        raise InvalidRequest(
+            f"params.{name}", f"A strength of {strength:g} leaves none of {steps} steps; ask for more of either."
         )
 
 

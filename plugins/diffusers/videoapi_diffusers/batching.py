@@ -40,20 +40,30 @@ UNEQUAL = {
     "WanVACEPipeline": "takes no list of prompts",
 }
 """Those that fail with several, or make other videos."""
-
-
-NOISY = frozenset(
+EQUAL_SCHEDULERS = frozenset(
     {
-        "DDPMScheduler",
-        "EulerAncestralDiscreteScheduler",
-        "FlowMatchLCMScheduler",
-        "KDPM2AncestralDiscreteScheduler",
-        "LCMScheduler",
-        "LTXEulerAncestralRFScheduler",
-        "SCMScheduler",
-        "TCDScheduler",
+        "CogVideoXDDIMScheduler",
+        "CogVideoXDPMScheduler",
+        "DDIMScheduler",
+        "DEISMultistepScheduler",
+        "DPMSolverMultistepScheduler",
+        "DPMSolverSinglestepScheduler",
+        "EDMDPMSolverMultistepScheduler",
+        "EDMEulerScheduler",
+        "EulerDiscreteScheduler",
+        "FlowMapEulerDiscreteScheduler",
+        "FlowMatchEulerDiscreteScheduler",
+        "FlowMatchHeunDiscreteScheduler",
+        "HeliosScheduler",
+        "HeunDiscreteScheduler",
+        "IPNDMScheduler",
+        "KDPM2DiscreteScheduler",
+        "PNDMScheduler",
+        "UniPCMultistepScheduler",
     }
 )
+"""Those that add no noise at their steps. Most pipelines have it drawn by nobody's seed, for all videos of a call
+together."""
 PARALLEL = "with diffusers.context_parallel, the processes share one video"
 
 
@@ -76,10 +86,8 @@ def _find_problem(modes: Modes) -> str:
 
 
 def check_scheduler(scheduler: Any) -> None:
-    """Raises ModelError for one that adds noise at each step: most pipelines have it drawn by nobody's seed, for all
-    videos of a call together.
-    """
+    """Raises ModelError for one that adds noise at each step, or of which that is not known."""
     name, config = type(scheduler).__name__, scheduler.config
     is_noisy = config.get("stochastic_sampling") or str(config.get("algorithm_type", "")).startswith("sde-")
-    if name in NOISY or is_noisy:
-        raise ModelError(f"'{KEY}' must be 1 with a {name} that adds noise at each step.")
+    if name not in EQUAL_SCHEDULERS or is_noisy:
+        raise ModelError(f"'{KEY}' must be 1 with a {name}, which adds noise at each step or was not tried.")

@@ -182,12 +182,29 @@ PLACES: Mapping[str, Callable[[Any, torch.device], Any]] = {
 
 
 def _offload_in_turn(modules: list[Any], device: torch.device) -> list[Any]:
-    """Each comes to the device when it is called, and sends the one before it back, the first one the last."""
-    from accelerate import cpu_offload_with_hook
+    """Each comes to the device when it is called, and sends the others back: which of them was there before is not
+    known, for a remembered text asks no encoder.
+    """
+    from accelerate.hooks import CpuOffload, UserCpuOffloadHook, add_hook_to_module
+    from accelerate.utils.memory import clear_device_cache
 
-    hooks: list[Any] = []
+    class Alone(CpuOffload):  # type: ignore[misc]
+        def pre_forward(self, module: Any, *args: Any, **kwargs: Any) -> Any:
+            leaving = [each for each in modules if each is not module and _is_on(each, device)]
+            for each in leaving:
+                each.to("cpu")
+            if leaving:
+                clear_device_cache()
+            return super().pre_forward(module, *args, **kwargs)
+
+    hooks = []
     for module in modules:
-        hooks.append(cpu_offload_with_hook(module, device, prev_module_hook=hooks[-1] if hooks else None)[1])
-    if len(hooks) > 1:
-        hooks[0].hook.prev_module_hook = hooks[-1]
+        hook = Alone(execution_device=device)
+        add_hook_to_module(module, hook, append=True)
+        hooks.append(UserCpuOffloadHook(module, hook))
     return hooks
+
+
+def _is_on(module: Any, device: torch.device) -> bool:
+    weight: torch.Tensor = next(module.parameters())
+    return weight.device.type == device.type

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from videoapi import ModelFile, ModelSpec, Pipeline, hookimpl
 from videoapi_diffusers import embeddings, placement
@@ -17,7 +18,7 @@ from videoapi_diffusers.families import find_family
 from videoapi_diffusers.inputs import find_modes, find_problem
 from videoapi_diffusers.parallel import asked
 from videoapi_diffusers.params import find_params
-from videoapi_diffusers.quality import find_quality
+from videoapi_diffusers.quality import find_profiles, find_quality
 from videoapi_diffusers.shape import find_frame_grid, find_size_multiple
 from videoapi_diffusers.signature import Signature, known_pipelines, read_signature
 from videoapi_diffusers.source import Source
@@ -33,7 +34,15 @@ from videoapi_diffusers.weights.asked import read_revision, read_weights
 from videoapi_diffusers.weights.quantization import find_missing
 from videoapi_diffusers.words import did_you_mean
 
+NEGATIVE = "defaults.negative_prompt"
 DTYPES = {"fp16": "float16", "bf16": "bfloat16", "fp32": "float32"}
+
+
+TO_BE_TRIED: Mapping[str, Callable[[Any], str]] = {
+    "scheduler": lambda wanted: f"the scheduler {wanted['name'] or 'options'}",
+    "attention": lambda wanted: f"the attention backend {wanted}",
+    "cache": lambda wanted: f"the cache {wanted['name']}",
+}
 
 
 @hookimpl
@@ -46,6 +55,7 @@ def register_models(register: Callable[[ModelSpec], None], configs: Sequence[Mod
 def load_model(spec: ModelSpec) -> Pipeline:
     from videoapi_diffusers.loading import load
     from videoapi_diffusers.parallel.leader import load_parallel
+    from videoapi_diffusers.running.trying import try_out
     from videoapi_diffusers.running.warming import warm_up
 
     settings = dict(spec.settings)
@@ -54,9 +64,21 @@ def load_model(spec: ModelSpec) -> Pipeline:
     pipeline = load(**settings)
     if spec.limits.max_batch_size > 1:
         check_scheduler(pipeline.pipeline.scheduler)
-    if "compile" in spec.settings["changes"]:
-        warm_up(pipeline, spec, spec.settings["changes"]["compile"]["warm_up"])
+    changes = spec.settings["changes"]
+    if "compile" in changes:
+        warm_up(pipeline, spec, changes["compile"]["warm_up"])
+    elif what := _find_departures(spec, changes):
+        try_out(pipeline, spec, " and ".join(what))
     return pipeline
+
+
+def _find_departures(spec: ModelSpec, changes: Mapping[str, Any]) -> list[str]:
+    """What the model file has in another way than the folder: its authors have not tried it."""
+    settings = spec.settings
+    index = Source(settings["source"], settings["revision"]).read_index() or {}
+    own, given = index.get("_class_name"), settings["pipeline_class"]
+    found = [describe for name in TO_BE_TRIED if name in changes and (describe := TO_BE_TRIED[name](changes[name]))]
+    return [*([f"the pipeline_type {given} in place of {own}"] if own != given else []), *found]
 
 
 @hookimpl
@@ -72,6 +94,9 @@ def build_spec(config: ModelFile) -> ModelSpec:
     name = config.get("parameters.model", str, "")
     if not name:
         raise config.error("parameters.model", "must be a diffusers folder or a hub id")
+    beside = config.path.parent / Path(name).expanduser()
+    if beside.is_dir():
+        name = str(beside.resolve())
     revision = read_revision(config, "diffusers.revision", is_local=Source(name).is_local)
     source = Source(name, revision)
     if Path(name).is_absolute() and not source.is_local:
@@ -81,10 +106,17 @@ def build_spec(config: ModelFile) -> ModelSpec:
     changes, placed = read_changes(config), placement.read(config)
     parallel = asked.read(config, changes, placed)
     modes = find_modes(signature, configs)
+    if is_guided_twice(configs) and "true_cfg_scale" in signature.parameters:
+        negative = config.get(NEGATIVE, str, "")
+        if negative:
+            raise config.error(NEGATIVE, "has no effect on this model unless a request's true_cfg_scale is more than 1")
     if parallel:
         modes = asked.select_modes(config, modes)
     batch_size = read_batch_size(config, modes, is_parallel=bool(parallel))
     classes = dict.fromkeys([signature.name, *modes.values()])
+    # A cache would be another one in each of several processes.
+    cacheable = () if parallel else classes
+    profiles = find_profiles(cacheable, is_batched=batch_size > 1)
     signatures = [each for each in map(read_signature, classes) if each is not None]
     scales = find_family(signature.name).scales
     multiple = math.lcm(*(find_size_multiple(each, configs, scales) for each in signatures))
@@ -102,8 +134,7 @@ def build_spec(config: ModelFile) -> ModelSpec:
         params={
             **find_params(signatures, without=() if is_guided_twice(configs) else ("true_cfg_scale",)),
             **(make_params(changes["loras"]) if "loras" in changes else {}),
-            # A cache would be another one in each process.
-            **find_quality(config, changes, () if parallel else classes, is_batched=batch_size > 1),
+            **find_quality(config, changes, cacheable, profiles, is_batched=batch_size > 1),
         },
         settings={
             "source": str(source.folder) if source.is_local else name,
@@ -111,6 +142,7 @@ def build_spec(config: ModelFile) -> ModelSpec:
             "dtype": _find_dtype(config),
             "modes": dict(modes),
             "changes": changes,
+            "profiles": profiles,
             "revision": revision,
             "weights": read_weights(config, signature, configs),
             "placement": placed,

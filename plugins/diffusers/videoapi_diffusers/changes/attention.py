@@ -32,7 +32,6 @@ def apply(pipeline: Any, wanted: str) -> None:
         raise ModelError(f"{type(pipeline).__name__} has no attention that could be calculated by '{wanted}'.")
     for part in parts:
         try:
-            _try(part, wanted)
             part.set_attention_backend(wanted)
         # A library's own errors, of any kind: it is not installed, too old, or made for another device.
         except Exception as error:
@@ -43,24 +42,3 @@ def apply(pipeline: Any, wanted: str) -> None:
 def _has_choice(part: Any) -> bool:
     """diffusers passes over attention of the older kind without a word."""
     return any(hasattr(getattr(module, "processor", None), "_attention_backend") for module in part.modules())
-
-
-def _try(part: Any, wanted: str) -> None:
-    """Calculate a little with it on this machine's device: diffusers itself would find out in the first request."""
-    import torch
-    from diffusers.models.attention_dispatch import (
-        AttentionBackendName,
-        _check_attention_backend_requirements,
-        dispatch_attention_fn,
-    )
-
-    from videoapi_diffusers.placement import find_device
-
-    backend = AttentionBackendName(wanted)
-    _check_attention_backend_requirements(backend)
-    head = part.config.get("attention_head_dim") or 64
-    query = torch.rand(1, 128, 2, head, device=find_device(), dtype=part.dtype)
-    with torch.no_grad():
-        result = dispatch_attention_fn(query, query, query, backend=backend)
-    if not torch.isfinite(result).all():
-        raise ValueError("its result is not finite")

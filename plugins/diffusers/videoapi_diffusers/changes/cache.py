@@ -65,6 +65,15 @@ Not among them: those that fail; those that work on a positive and a negative pr
 tell one from the other; VACE, whose hints the two caches of whole blocks would add twice.
 """
 
+LITE = CLASSES["taylorseer"] - {
+    "HunyuanVideoPipeline",
+    "HunyuanVideo15Pipeline",
+    "HunyuanVideo15ImageToVideoPipeline",
+    "LTX2Pipeline",
+    "LTX2ImageToVideoPipeline",
+}
+"""Those that go with TaylorSeer in its lite mode alone."""
+
 
 def read(config: ModelFile) -> dict[str, Any]:
     """The cache's name and its options; empty where the file names none."""

@@ -12,6 +12,8 @@ from videoapi_diffusers.components import TRANSFORMERS, parts_of
 KEY = "diffusers.compile"
 DYNAMIC = "diffusers.compile_dynamic"
 WARM_UP = "diffusers.warm_up"
+# How many a model may be compiled for.
+SHAPES = 64
 SHAPE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})x([1-9]\d{0,4})", re.ASCII)
 
 
@@ -32,6 +34,10 @@ def read(config: ModelFile) -> dict[str, Any]:
 
 def apply(pipeline: Any, wanted: Mapping[str, Any]) -> None:
     """Each block is compiled when it first runs, and they share the result."""
+    from torch import _dynamo
+
+    # Of one function; past it, further shapes would not be compiled any more, and only the log would say so.
+    _dynamo.config.recompile_limit = max(_dynamo.config.recompile_limit, SHAPES)
     parts = parts_of(pipeline, TRANSFORMERS)
     if not parts:
         raise ModelError(f"{type(pipeline).__name__} has no transformer to compile.")

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from videoapi import ModelError, ModelFile
+from videoapi_diffusers.weights.asked import read_revision
+from videoapi_diffusers.weights.hub import download_file
 from videoapi_diffusers.words import describe_failure
 
 KEY = "diffusers.loras"
@@ -93,11 +95,13 @@ def _read_named(config: ModelFile) -> Iterator[tuple[str, str, dict[str, Any]]]:
             raise config.error(f"{key}.file", f"is needed: the {SUFFIX} file in {model}")
         if file and (Path(file).is_absolute() or ".." in Path(file).parts):
             raise config.error(f"{key}.file", f"must be inside of the model's folder: {file}")
-        place = _find_local(config, f"{key}.model", model, file) if is_local else {"source": model, "file": file}
+        revision = read_revision(config, f"{key}.revision", is_local=is_local)
+        place: Mapping[str, Any] = {"repo": model, "file": file, "revision": revision}
+        if is_local:
+            place = _find_local(config, f"{key}.model", model, file)
         _check_suffix(config, f"{key}.file" if file else f"{key}.model", place["file"])
         lora = {
             **place,
-            "is_local": is_local,
             "scale": config.get(f"{key}.scale", float, 1.0),
             "components": COMPONENTS[component],
         }
@@ -123,7 +127,7 @@ def _make_localai(config: ModelFile, key: str, model: str, scale: float) -> tupl
     place = _find_local(config, key, model, "")
     _check_suffix(config, key, place["file"])
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", Path(model).name.removesuffix(SUFFIX))
-    return key, name, {**place, "is_local": True, "scale": scale, "components": COMPONENTS["transformer"]}
+    return key, name, {**place, "scale": scale, "components": COMPONENTS["transformer"]}
 
 
 def _is_path(config: ModelFile, model: str) -> bool:
@@ -143,7 +147,7 @@ def _find_local(config: ModelFile, key: str, model: str, file: str) -> dict[str,
         path = files[0]
     if not path.is_file():
         raise config.error(key, f"is not there: {model if not file else f'{model}/{file}'}")
-    return {"source": str(path.parent), "file": path.name}
+    return {"folder": str(path.parent), "file": path.name}
 
 
 def _check_suffix(config: ModelFile, key: str, file: str) -> None:
@@ -155,11 +159,8 @@ def _load(pipeline: Any, name: str, lora: Mapping[str, Any], component: str) -> 
     """Load one into one component. Raises ModelError where a layer of it has none in the model to go with."""
     from safetensors import SafetensorError
 
-    place = {
-        "weight_name": lora["file"],
-        "use_safetensors": True,
-        "local_files_only": lora["is_local"],
-    }
+    path = _find_file(lora)
+    place = {"weight_name": path.name, "use_safetensors": True, "local_files_only": True}
     options = {"load_into_transformer_2": True} if component == "transformer_2" else {}
     if options and getattr(pipeline, component, None) is None:
         raise ModelError(f"LoRA '{name}' is for transformer_2, which this model does not have.")
@@ -167,12 +168,12 @@ def _load(pipeline: Any, name: str, lora: Mapping[str, Any], component: str) -> 
     try:
         # What peft says of layers that it leaves out is counted below.
         with warnings.catch_warnings(action="ignore"):
-            weights = pipeline.lora_state_dict(lora["source"], **place)
-            pipeline.load_lora_weights(lora["source"], adapter_name=name, **place, **options)
+            weights = pipeline.lora_state_dict(str(path.parent), **place)
+            pipeline.load_lora_weights(str(path.parent), adapter_name=name, **place, **options)
     except (*FAILURES, SafetensorError) as error:
         if str(error).startswith("Target modules"):
             raise ModelError(NO_LAYER.format(name=name)) from error
-        raise ModelError(f"LoRA '{name}' cannot be loaded: {describe_failure(error, lora['source'])}") from error
+        raise ModelError(f"LoRA '{name}' cannot be loaded: {describe_failure(error, str(path.parent))}") from error
     # Some bring the scales of their layers too.
     names = weights[0] if isinstance(weights, tuple) else weights
     expected = sum(1 for key in names if PAIR.search(key))
@@ -182,6 +183,13 @@ def _load(pipeline: Any, name: str, lora: Mapping[str, Any], component: str) -> 
     if loaded < expected:
         absent = f"{expected - loaded} of its {expected} layers are not in this one"
         raise ModelError(f"LoRA '{name}' was made for another model: {absent}.")
+
+
+def _find_file(lora: Mapping[str, Any]) -> Path:
+    """On this machine, downloaded where it has to be. Raises ModelError."""
+    if "repo" in lora:
+        return download_file(lora["repo"], lora["file"], lora["revision"])
+    return Path(lora["folder"], lora["file"])
 
 
 def count_layers(pipeline: Any, name: str) -> int:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
-from videoapi import ModelError, ModelFile
+from videoapi import ConfigurationError, ModelError, ModelFile
 from videoapi_diffusers.signature import known_schedulers, read_scheduler
 from videoapi_diffusers.words import did_you_mean
 
 KEY = "diffusers.scheduler"
 OPTIONS = "diffusers.scheduler_options"
+KINDS: tuple[type, ...] = (bool, int, float, str, list)
+# With these pipelines they fail without an error: what comes out is far from what all others make.
+WRONG: Mapping[str, tuple[str, ...]] = {"FlowMatchHeunDiscreteScheduler": ("Kandinsky5",)}
 
 
 def read(config: ModelFile) -> dict[str, Any]:
-    """The scheduler's name and its options; empty where the folder's own stays."""
+    """The scheduler's name and its options: no name for the folder's own, and empty where that stays as it is."""
     name = config.get(KEY, str, "")
     if not name:
-        return {}
+        given = {key: _read_any(config, f"{OPTIONS}.{key}") for key in config.names(OPTIONS)}
+        return {"name": "", "options": given} if given else {}
     known = read_scheduler(name)
     if not known:
         hint = did_you_mean(name, known_schedulers())
@@ -31,13 +36,29 @@ def read(config: ModelFile) -> dict[str, Any]:
 def _read_option(config: ModelFile, key: str, default: Any) -> Any:
     """The file's value for one of the scheduler's own options; None where the file does not have it."""
     if not isinstance(default, (bool, int, float, str)):
-        return None
+        return _read_any(config, f"{OPTIONS}.{key}")
     absent: Any = None
     return config.get(f"{OPTIONS}.{key}", type(default), absent)
 
 
+def _read_any(config: ModelFile, key: str) -> Any:
+    """A value whose kind no default tells."""
+    absent: Any = None
+    for kind in KINDS:
+        with suppress(ConfigurationError):
+            return config.get(key, kind, absent)
+    raise config.error(key, "must be a number, a text, true or false, or a list")
+
+
 def apply(pipeline: Any, wanted: Mapping[str, Any]) -> None:
-    pipeline.scheduler = _make_scheduler(pipeline.scheduler, **wanted)
+    name, options = wanted["name"] or type(pipeline.scheduler).__name__, wanted["options"]
+    known = read_scheduler(name)
+    for key in options:
+        if key not in known:
+            raise ModelError(f"The scheduler {name} has no option '{key}'{did_you_mean(key, known)}.")
+    if type(pipeline).__name__.startswith(WRONG.get(name, ())):
+        raise ModelError(f"{type(pipeline).__name__} makes another video with {name} in the installed diffusers.")
+    pipeline.scheduler = _make_scheduler(pipeline.scheduler, name, options)
 
 
 def _make_scheduler(old: Any, name: str, options: Mapping[str, Any]) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 from videoapi import GenerationRequest
 from videoapi_diffusers.changes import cache, lora
-from videoapi_diffusers.quality import QUALITY, find_cache
+from videoapi_diffusers.quality import QUALITY, Profiles, find_cache
 
 LORAS = "loras"
 NAMES = (LORAS, QUALITY)
@@ -18,7 +18,8 @@ NAMES = (LORAS, QUALITY)
 class Choices:
     """Makes a loaded pipeline what one request chooses, and what none does again for the next."""
 
-    def __init__(self, pipeline: Any, changes: Mapping[str, Any]) -> None:
+    def __init__(self, pipeline: Any, changes: Mapping[str, Any], profiles: Profiles) -> None:
+        self._profiles = profiles
         self._pipeline = pipeline
         self._changes = changes
         self._scales = lora.find_scales(changes.get(LORAS, {}))
@@ -31,7 +32,7 @@ class Choices:
         Raises InvalidRequest for a quality that this pipeline does not have.
         """
         self._weigh({**self._scales, **request.params.get(LORAS, {})})
-        wanted = find_cache(pipeline, request, self._changes)
+        wanted = find_cache(pipeline, request, self._changes, self._profiles)
         steps = request.num_inference_steps
         with cache.switched_on(pipeline, wanted, steps) if wanted else nullcontext():
             yield

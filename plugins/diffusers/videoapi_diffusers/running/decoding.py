@@ -12,12 +12,19 @@ from diffusers.models.autoencoders.vae import DecoderOutput
 from videoapi import GenerationRequest
 from videoapi_diffusers.placement import send_home
 from videoapi_diffusers.running.frames import Frames, Kept
+from videoapi_diffusers.running.memory import DECODING, memory_watched
 from videoapi_diffusers.signature import read_signature
+
+# The autoencoders' methods that forget what they have kept of a clip for its next part: Wan's, and EasyAnimate's.
+FORGET = ("clear_cache", "_clear_conv_cache")
 
 
 @contextmanager
-def decoding_for(pipeline: Any, requests: Sequence[GenerationRequest]) -> Iterator[list[Kept]]:
-    """Within it, a call with `output_type="pt"` makes the requests' size, and puts their frames into the list."""
+def decoding_for(pipeline: Any, requests: Sequence[GenerationRequest], remedy: str) -> Iterator[list[Kept]]:
+    """Within it, a call with `output_type="pt"` makes the requests' size, and puts their frames into the list.
+
+    `remedy` is what helps where the memory of the decoding lacks.
+    """
     with ExitStack() as stack:
         stack.enter_context(_sized_as_asked(pipeline, requests[0]))
         stand_ins: list[Kept] = []
@@ -25,7 +32,30 @@ def decoding_for(pipeline: Any, requests: Sequence[GenerationRequest]) -> Iterat
             stand_ins = stack.enter_context(_decoded_when_read(pipeline))
         elif len(requests) > 1:
             stack.enter_context(_decoded_one_by_one(pipeline, [request.seed for request in requests]))
+        stack.enter_context(_memory_of_decoding_watched(pipeline, remedy))
         yield stack.enter_context(_kept_as_decoded(pipeline, stand_ins))
+
+
+@contextmanager
+def _memory_of_decoding_watched(pipeline: Any, remedy: str) -> Iterator[None]:
+    """Sana's pipelines take torch's own error for a warning, and go on without a video."""
+    vae: Any = getattr(pipeline, "vae", None)
+    if vae is None:
+        yield
+        return
+    decode, is_replaced = vae.decode, "decode" in vars(vae)
+
+    def watch(*positional: Any, **named: Any) -> Any:
+        with memory_watched(DECODING, remedy):
+            return decode(*positional, **named)
+
+    vae.decode = watch
+    try:
+        yield
+    finally:
+        del vae.decode
+        if is_replaced:
+            vae.decode = decode
 
 
 @contextmanager
@@ -35,8 +65,9 @@ def tidied_up(pipeline: Any) -> Iterator[None]:
         yield
     except BaseException:
         send_home(pipeline)
-        if hasattr(getattr(pipeline, "vae", None), "clear_cache"):
-            pipeline.vae.clear_cache()
+        for clear in FORGET:
+            if hasattr(getattr(pipeline, "vae", None), clear):
+                getattr(pipeline.vae, clear)()
         raise
 
 

@@ -90,7 +90,9 @@ class EmbeddingFiles:
             # Not by the library, which has another unfinished file beside it.
             with os.fdopen(descriptor, "wb") as file:
                 file.write(save(tensors, metadata=said))
-            unfinished.replace(path)
+            # Another process may have taken it for what is used least, and made room.
+            with suppress(FileNotFoundError):
+                unfinished.replace(path)
         finally:
             unfinished.unlink(missing_ok=True)
 

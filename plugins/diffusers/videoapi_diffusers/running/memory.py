@@ -16,6 +16,7 @@ T = TypeVar("T")
 # Where it is no OutOfMemoryError: torch's words for main memory, pinned memory and mapped files, and those of CUDA's
 # libraries.
 WORDS = ("allocate memory", "out of memory", "ALLOC_FAILED")
+DECODING = "the frames were being decoded"
 LOWER = "try a smaller width, height or num_frames"
 # Offloads that leave something for a stronger one to gain.
 WEAK_OFFLOADS = ("none", "text_encoder", "model")

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from videoapi import BatchProgress, Clip, GenerationRequest, InvalidRequest, Mode, ModelError, Progress
 from videoapi_diffusers.arguments import find_mode, make_batch_arguments
 from videoapi_diffusers.families import find_family
+from videoapi_diffusers.quality import Profiles
 from videoapi_diffusers.running.audio import read_audio
 from videoapi_diffusers.running.choices import NAMES, Choices
 from videoapi_diffusers.running.decoding import decoding_for, tidied_up
 from videoapi_diffusers.running.frames import read_videos, to_arrays
-from videoapi_diffusers.running.memory import LOWER, each_watched, memory_watched
+from videoapi_diffusers.running.memory import DECODING, LOWER, each_watched, memory_watched
 from videoapi_diffusers.running.preview import LatentPreview, in_order, predicted_latents
 from videoapi_diffusers.running.siblings import Siblings
 from videoapi_diffusers.running.tokens import warn_of_cut_prompts
@@ -37,13 +38,14 @@ class DiffusersPipeline:
         modes: Mapping[Mode, str] | None = None,
         changes: Mapping[str, Any] | None = None,
         remedy: str = LOWER,
+        profiles: Profiles | None = None,
     ) -> None:
-        """`modes` are the classes to use beside the given pipeline's own, `changes` those that were made to it, and
-        `remedy` is what helps where memory lacks.
+        """`modes` are the classes to use beside the given pipeline's own, `changes` those that were made to it,
+        `remedy` is what helps where memory lacks, and `profiles` are what the qualities stand for.
         """
         self.pipeline = pipeline
         self._siblings = Siblings(pipeline, modes or {})
-        self._choices = Choices(pipeline, changes or {})
+        self._choices = Choices(pipeline, changes or {}, profiles or {})
         self._preview = LatentPreview()
         self._remedy = remedy
 
@@ -75,7 +77,7 @@ class DiffusersPipeline:
             output, videos = self._run(pipeline, signature, requests, arguments, progress, each)
         return [
             Clip(
-                frames=each_watched(to_arrays(frames, first), "the frames were being decoded", self._remedy),
+                frames=each_watched(to_arrays(frames, first), DECODING, self._remedy),
                 audio=read_audio(output, pipeline, index),
             )
             for index, frames in enumerate(videos)
@@ -112,7 +114,7 @@ class DiffusersPipeline:
             tidied_up(pipeline),
             self._choices.made(pipeline, first),
             watch.following(arguments, has_callback=has_callback),
-            decoding_for(pipeline, requests) as kept,
+            decoding_for(pipeline, requests, self._remedy) as kept,
         ):
             output = pipeline(**arguments, output_type="pt")
         videos = read_videos(output, kept)

@@ -4,29 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
 
-from videoapi import GenerationRequest, InvalidRequest, ModelError, ModelSpec, OutOfMemory, Pipeline
+from videoapi import InvalidRequest, ModelError, ModelSpec, OutOfMemory, Pipeline
+from videoapi_diffusers.running.trying import make_video
 from videoapi_diffusers.words import describe_failure
 
 WORDS = "Warming up"
-
-
-class Silent:
-    """A progress that nobody follows."""
-
-    def step(self, done: int, total: int) -> None:
-        """Nothing is reported of a warm-up's steps."""
-
-    def phase(self, name: str) -> None:
-        """Nor of its phases."""
-
-    def preview(self, make: Callable[[], Any]) -> None:
-        """Nor is there anything to see."""
-
-    def warn(self, message: str) -> None:
-        """Nor a client to tell."""
 
 
 def warm_up(pipeline: Pipeline, spec: ModelSpec, shapes: Iterable[list[int]]) -> None:
@@ -43,9 +27,7 @@ def warm_up(pipeline: Pipeline, spec: ModelSpec, shapes: Iterable[list[int]]) ->
         sys.stderr.write(f"{WORDS} {name} ({index} of {len(wanted)})\n")
         started = time.monotonic()
         try:
-            clip = pipeline.generate(_make_request(spec, width, height, frames), Silent())
-            for _ in clip.frames or ():
-                """They are decoded while they are read."""
+            make_video(pipeline, spec, width, height, frames, steps=1)
         except OutOfMemory:
             raise
         except (InvalidRequest, ModelError) as error:
@@ -55,29 +37,3 @@ def warm_up(pipeline: Pipeline, spec: ModelSpec, shapes: Iterable[list[int]]) ->
             text = describe_failure(error)
             raise ModelError(f"{WORDS} {name}: the model cannot be compiled here: {text}") from error
         sys.stderr.write(f"{name} is warm after {time.monotonic() - started:.0f} s\n")
-
-
-def _make_request(spec: ModelSpec, width: int, height: int, frames: int) -> GenerationRequest:
-    """The least that the model makes a video from, with the request's defaults."""
-    from PIL import Image
-
-    grey = Image.new("RGB", (width, height), (128, 128, 128))
-    count = spec.frame_grid.next_up(frames)
-    is_text = "text" in spec.modes
-    is_clip = not is_text and spec.modes == {"clip"}
-    needs_end = not is_text and not is_clip and "first_frame" not in spec.modes
-    return GenerationRequest(
-        prompt="",
-        negative_prompt=spec.defaults.negative_prompt,
-        width=width,
-        height=height,
-        num_frames=count,
-        fps=spec.defaults.fps,
-        num_inference_steps=1,
-        guidance_scale=spec.defaults.guidance_scale,
-        seed=0,
-        start_image=None if is_text or is_clip else grey,
-        end_image=grey if needs_end else None,
-        clip=[grey] * count if is_clip else None,
-        params={name: schema["default"] for name, schema in spec.params.items() if "default" in schema},
-    )
