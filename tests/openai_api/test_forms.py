@@ -73,7 +73,7 @@ def test_a_text_that_its_field_cannot_have_is_refused(
     [
         ("step", "3", "Must be an integer."),
         ("cfg_scale", "2.5", "Must be a number."),
-        ("n", "1", "One video a request here; POST /video makes several."),
+        ("n", "1", "Must be an integer."),
         ("params", "{}", "Must be an object."),
     ],
 )

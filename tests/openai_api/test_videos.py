@@ -114,8 +114,8 @@ def test_a_failed_video_is_an_answer_with_its_error(client: openai.OpenAI) -> No
         ({"model": "no-such"}, "model", "Unknown model 'no-such'"),
         ({"size": "big"}, "size", "'big' is not WIDTHxHEIGHT"),
         ({"seconds": "soon"}, "seconds", "positive decimal number"),
-        ({"extra_body": {"n": 2}}, "n", "One video a request here; POST /video makes several."),
-        ({"extra_body": {"n": "many"}}, "n", "One video a request here"),
+        ({"extra_body": {"n": 5}}, "n", "less than or equal to 4"),
+        ({"extra_body": {"n": "many"}}, "n", "Must be an integer."),
         ({"extra_body": {"step": "many"}}, "step", "Must be an integer."),
         ({"extra_body": {"stepp": 3}}, "stepp", "Did you mean 'step'?"),
         ({"extra_body": {"params": "{"}}, "params", "Is no valid JSON."),
@@ -283,3 +283,11 @@ def test_a_place_is_given_back_whatever_happens() -> None:
     for _ in range(WORKING + WAITING + 1):
         with contextlib.suppress(ZeroDivisionError), place_to_decode():
             _ = 1 / 0
+
+
+def test_several_videos_are_a_job_each(client: openai.OpenAI) -> None:
+    first = client.videos.create(model="faulty-good", prompt="anything", extra_body={"n": 3, "seed": 5})
+    videos = [client.videos.poll(identifier) for identifier in first.to_dict()["ids"]]
+    assert first.id == videos[0].id
+    assert [(video.status, video.to_dict()["seed"]) for video in videos] == [("completed", seed) for seed in (5, 6, 7)]
+    assert all("ids" not in video.to_dict() for video in videos)

@@ -37,8 +37,6 @@ def read_create(data: Any) -> Any:
     """The request of `POST /v1/videos`, which may hold every field of `POST /video`. Raises InvalidRequest."""
     if not isinstance(data, dict):
         return data  # the serializer says that it must be an object
-    if data.get("n") not in (None, 1):
-        raise InvalidRequest("n", "One video a request here; POST /video makes several.")
     reference = data.get("input_reference")
     return {**data, "input_reference": _read_reference(reference)} if isinstance(reference, dict) else data
 

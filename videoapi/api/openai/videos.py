@@ -45,7 +45,10 @@ class OpenAIView(APIView):
         return get_object_or_404(find_caller(request).generations(), pk=pk)
 
     def start(self, request: Request, read: Callable[[], tuple[Any, Generation | None]]) -> Response:
-        """The job that `read` returns the fields of `POST /video` for, with the generation that it is made from."""
+        """The job that `read` returns the fields of `POST /video` for, with the generation that it is made from.
+
+        Of several videos it is the first one's, with the ids of all.
+        """
         require_length(request)
 
         def validate() -> Fields:
@@ -55,7 +58,9 @@ class OpenAIView(APIView):
             return serializer, source
 
         generation = submit_request(request, validate)
-        return Response(describe(generation), headers=poll_after(generation))
+        ids = [str(each.pk) for each in generation.of_request()]
+        several = {"ids": ids} if len(ids) > 1 else {}
+        return Response(describe(generation) | several, headers=poll_after(generation))
 
 
 class VideosView(OpenAIView):

@@ -41,6 +41,12 @@ class OpenAIVideo(serializers.Serializer[Any]):
     )
 
 
+class OpenAIVideoStarted(OpenAIVideo):
+    ids = serializers.ListField(
+        required=False, child=serializers.UUIDField(), help_text="Of all `n` videos, where they are more than one."
+    )
+
+
 class OpenAIVideoList(serializers.Serializer[Any]):
     object = serializers.ChoiceField(choices=("list",), help_text="As in OpenAI's lists.")
     data = OpenAIVideo(many=True, help_text="One page of videos.")  # type: ignore[assignment]

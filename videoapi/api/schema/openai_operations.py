@@ -15,7 +15,9 @@ from videoapi.api.schema.operations import Documented, file_of
 OPENAI = "OpenAI's videos"
 JSON, FORM = "application/json", "multipart/form-data"
 VIDEO = OpenApiResponse(
-    openai_bodies.OpenAIVideo, "The job, which `GET /v1/videos/{id}` follows.", [examples.OPENAI_VIDEO]
+    openai_bodies.OpenAIVideoStarted,
+    "The job, which `GET /v1/videos/{id}` follows; of several videos the first one's.",
+    [examples.OPENAI_VIDEO],
 )
 
 

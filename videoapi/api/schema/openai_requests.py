@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from videoapi.fields import DataField, StrictCharField, StrictIntegerField
+from videoapi.fields import DataField, StrictCharField
 from videoapi.serializers import RESPONSE_FORMATS, VideoRequestSerializer
 
 
@@ -28,9 +28,6 @@ class OpenAIVideoRequest(VideoRequestSerializer):
     input_reference = ImageField(
         required=False,
         help_text="First frame, or a clip for a model that takes one: the file, as in `POST /video`, or `image_url`.",
-    )
-    n = StrictIntegerField(
-        required=False, default=1, min_value=1, max_value=1, help_text="One video; `POST /video` makes several."
     )
     response_format = serializers.ChoiceField(
         choices=RESPONSE_FORMATS, default="url", help_text="Has no effect: the file is at `/v1/videos/{id}/content`."
