@@ -40,10 +40,11 @@ export class RequestForm {
       if (name in defaults) this.fields[name].placeholder = defaults[name];
     }
     this.fields.negative_prompt.placeholder = defaults.negative_prompt ?? "";
-    for (const name of ["prompt", "negative_prompt"]) this.fields[name].maxLength = limits.max_prompt_length;
     for (const name of ["width", "height"]) {
       Object.assign(this.fields[name], {min: model.size_multiple, step: model.size_multiple, max: limits.max_side});
     }
+    // Larger ones are no numbers here.
+    this.fields.seed.max = Math.min(limits.max_seed, Number.MAX_SAFE_INTEGER);
     for (const [name, limit] of Object.entries({
       num_frames: "max_frames", fps: "max_fps", step: "max_step", cfg_scale: "max_cfg_scale",
     })) this.fields[name].max = limits[limit];
