@@ -21,7 +21,7 @@ from videoapi_diffusers.running.frames import read_videos, to_arrays
 from videoapi_diffusers.running.memory import LOWER, each_watched, memory_watched
 from videoapi_diffusers.running.preview import LatentPreview, in_order, predicted_latents
 from videoapi_diffusers.running.siblings import Siblings
-from videoapi_diffusers.running.tokens import warn_of_cut_prompts
+from videoapi_diffusers.running.tokens import Listener
 from videoapi_diffusers.running.watch import Watch, find_denoiser
 from videoapi_diffusers.signature import Signature, read_signature
 
@@ -69,8 +69,6 @@ class DiffusersPipeline:
             family.check(first, pipeline)
         arguments = make_batch_arguments(requests, signature, getattr(find_denoiser(pipeline), "config", {}))
         self._check_params(first, signature)
-        for request, own in zip(requests, each, strict=True):
-            warn_of_cut_prompts(pipeline, request, signature, own)
         with memory_watched("the video was being made", self._remedy):
             output, videos = self._run(pipeline, signature, requests, arguments, progress, each)
         return [
@@ -99,6 +97,8 @@ class DiffusersPipeline:
                 for index, own in enumerate(each):
                     own.preview(partial(self._look_at, pipeline, latents, family.latents, index))
 
+        listener = Listener(family.lost_tokens)
+        watch.on_denoising = partial(listener.warn, requests, each)
         watch.on_step = offer_previews
         if "guider" in signature.components:
             pipeline.guider = pipeline.guider.new(guidance_scale=first.guidance_scale)
@@ -111,6 +111,7 @@ class DiffusersPipeline:
         with (
             tidied_up(pipeline),
             self._choices.made(pipeline, first),
+            listener.listening(pipeline),
             watch.following(arguments, has_callback=has_callback),
             decoding_for(pipeline, requests) as kept,
         ):

@@ -29,6 +29,8 @@ class Watch:
         self._share = 1.0
         self._is_denoising = False
         self.latents: torch.Tensor | None = None
+        self.on_denoising: Callable[[], None] | None = None
+        """Called once, when the prompts have been encoded."""
         self.on_step: Callable[[torch.Tensor], None] | None = None
         """Called with the latents after each step but the last."""
 
@@ -59,6 +61,8 @@ class Watch:
         if not self._is_denoising:
             self._is_denoising = True
             self._progress.phase("denoising")
+            if self.on_denoising is not None and not self._done:
+                self.on_denoising()
 
     def _after(self, step: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(*positional: Any, **named: Any) -> Any:
