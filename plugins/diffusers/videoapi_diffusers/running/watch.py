@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from typing import Any
 
 import torch
@@ -65,6 +66,8 @@ class Watch:
                 self.on_denoising()
 
     def _after(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        # Pipelines look for `eta` and `generator` in the signature.
+        @wraps(step)
         def wrapped(*positional: Any, **named: Any) -> Any:
             result = step(*positional, **named)
             self._count(result[0] if isinstance(result, tuple) else result.prev_sample)
