@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 import torch
+from tokenizers.pre_tokenizers import ByteLevel
+from transformers import CLIPTokenizer, Qwen2Tokenizer, T5Tokenizer
 
 from plugins.diffusers.tests.table import make_spec
 from plugins.diffusers.tests.tiny import TINY, stand_in
@@ -191,6 +193,34 @@ def listen(tokenizer: Any, *texts: str, prompt: str, **options: Any) -> list[str
             tokenizer(text, truncation=True, **options)
     listener.warn([SimpleNamespace(prompt=prompt, negative_prompt="")], [SimpleNamespace(warn=warnings.append)])  # type: ignore[list-item]
     return warnings
+
+
+def make_clip_tokenizer() -> Any:
+    letters = sorted(ByteLevel.alphabet())
+    names = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    return CLIPTokenizer(vocab={name: place for place, name in enumerate(names)}, merges=[])
+
+
+def make_qwen_tokenizer() -> Any:
+    names = [*sorted(ByteLevel.alphabet()), "<|endoftext|>"]
+    return Qwen2Tokenizer(vocab={name: place for place, name in enumerate(names)}, merges=[])
+
+
+def make_t5_tokenizer() -> Any:
+    pieces = ["<pad>", "</s>", "<unk>", "\u2581", *"acht"]
+    return T5Tokenizer(vocab=[(piece, -float(place)) for place, piece in enumerate(pieces)], extra_ids=0)
+
+
+@pytest.mark.parametrize(
+    ("make_real", "count", "limit"),
+    [(make_clip_tokenizer, 40, 18), (make_qwen_tokenizer, 49, 20), (make_t5_tokenizer, 50, 19)],
+)
+def test_the_kinds_of_tokenizers_of_released_models_are_heard(make_real: Any, count: int, limit: int) -> None:
+    """One takes a beginning and an end of the text, one none, one an end; two count the spaces, one also the first."""
+    prompt = " ".join(["chat"] * 10)
+    assert listen(make_real(), prompt, prompt=prompt, max_length=20) == [
+        f"The prompt has {count} tokens; the model reads the first {limit}."
+    ]
 
 
 def test_the_end_of_a_template_may_be_cut_and_is_not_counted() -> None:

@@ -86,7 +86,7 @@ def _overheard(tokenizer: Any, heard: list[Heard]) -> Iterator[None]:
     def call(self: Any, text: Any = None, *positional: Any, **named: Any) -> Any:
         result = kind.__call__(self, text, *positional, **named)
         texts = [text] if isinstance(text, str) else text or ()
-        for said, encoding in zip(texts, result.encodings or (), strict=False):
+        for said, encoding in zip(texts, getattr(result, "encodings", None) or (), strict=False):
             cut = [span for piece in encoding.overflowing for span in piece.offsets]
             heard.append(Heard(text=said, kept=encoding.offsets, cut=cut))
         return result
