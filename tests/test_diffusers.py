@@ -207,7 +207,7 @@ def test_a_cancel_without_a_callback_takes_effect_at_the_next_step(server: Serve
 def test_a_prompt_that_is_cut_is_a_warning_with_the_number_of_tokens(server: Server) -> None:
     fields = {"model": "modelscope", "size": "48x32", "num_frames": 4, "prompt": "a " * 100}
     answer = server.post({**SMALL, **fields})
-    assert answer.json["warnings"] == ["The prompt has 101 tokens; the model reads the first 77."]
+    assert answer.json["warnings"] == ["The prompt has 100 tokens; the model reads the first 76."]
 
 
 def test_the_checks_name_what_cannot_be_served(server: Server) -> None:

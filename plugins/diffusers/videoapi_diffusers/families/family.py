@@ -69,6 +69,8 @@ class Family:
     """Raises InvalidRequest for what the loaded pipeline, its second argument, cannot make."""
     needs_tiling: bool = False
     """The autoencoder decodes in tiles only."""
+    lost_tokens: int = 0
+    """Of a prompt that was cut, so many tokens at its new end are left away as well."""
     count_sections: Callable[[int, Mapping[str, Any]], int] = one_section
     """How often the steps are gone through for so many frames."""
     refusal: str = ""

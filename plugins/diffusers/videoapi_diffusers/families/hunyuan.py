@@ -27,7 +27,13 @@ def count_lost_frames(config: Mapping[str, Any]) -> int:
 
 FAMILIES = {
     "HunyuanVideoPipeline": Family(defaults=DEFAULTS, scales=SCALES, find_native_sizes=lambda configs: SIZES),
-    "HunyuanVideoImageToVideoPipeline": Family(defaults=DEFAULTS, scales=SCALES, count_extra_frames=count_lost_frames),
+    "HunyuanVideoImageToVideoPipeline": Family(
+        defaults=DEFAULTS,
+        scales=SCALES,
+        count_extra_frames=count_lost_frames,
+        # Those of the assistant's beginning, for which it takes the last ones also where that was cut off.
+        lost_tokens=4,
+    ),
     "HunyuanSkyreelsImageToVideoPipeline": Family(defaults=DEFAULTS, scales=SCALES),
     "HunyuanVideoFramepackPipeline": Family(
         defaults={"fps": 30}, scales=SCALES, count_sections=count_framepack_sections

@@ -17,13 +17,15 @@ from videoapi_diffusers.families import find_family
 from videoapi_diffusers.quality import Profiles
 from videoapi_diffusers.running.audio import read_audio
 from videoapi_diffusers.running.choices import NAMES, Choices
+from videoapi_diffusers.running.clean import CleanLatents, in_order
 from videoapi_diffusers.running.decoding import decoding_for, tidied_up
 from videoapi_diffusers.running.frames import read_videos, to_arrays
 from videoapi_diffusers.running.memory import DECODING, LOWER, each_watched, memory_watched
-from videoapi_diffusers.running.preview import LatentPreview, in_order, predicted_latents
+from videoapi_diffusers.running.preview import LatentPreview
 from videoapi_diffusers.running.siblings import Siblings
-from videoapi_diffusers.running.tokens import warn_of_cut_prompts
+from videoapi_diffusers.running.tokens import Listener
 from videoapi_diffusers.running.watch import Watch, find_denoiser
+from videoapi_diffusers.shape import find_scales
 from videoapi_diffusers.signature import Signature, read_signature
 
 logger = logging.getLogger(__name__)
@@ -71,8 +73,6 @@ class DiffusersPipeline:
             family.check(first, pipeline)
         arguments = make_batch_arguments(requests, signature, getattr(find_denoiser(pipeline), "config", {}))
         self._check_params(first, signature)
-        for request, own in zip(requests, each, strict=True):
-            warn_of_cut_prompts(pipeline, request, signature, own)
         with memory_watched("the video was being made", self._remedy):
             output, videos = self._run(pipeline, signature, requests, arguments, progress, each)
         return [
@@ -96,11 +96,15 @@ class DiffusersPipeline:
         family = find_family(signature.name)
         watch = Watch(pipeline, progress, family.count_sections(first.num_frames, arguments))
 
-        def offer_previews(latents: torch.Tensor) -> None:
-            if self._preview.is_ready:
-                for index, own in enumerate(each):
-                    own.preview(partial(self._look_at, pipeline, latents, family.latents, index))
+        clean = CleanLatents()
 
+        def offer_previews(latents: torch.Tensor) -> None:
+            if self._preview.can_show(in_order(latents, family.latents)):
+                for index, own in enumerate(each):
+                    own.preview(partial(self._look_at, clean, latents, family.latents, index))
+
+        listener = Listener(family.lost_tokens)
+        watch.on_denoising = partial(listener.warn, requests, each)
         watch.on_step = offer_previews
         if "guider" in signature.components:
             pipeline.guider = pipeline.guider.new(guidance_scale=first.guidance_scale)
@@ -113,6 +117,8 @@ class DiffusersPipeline:
         with (
             tidied_up(pipeline),
             self._choices.made(pipeline, first),
+            listener.listening(pipeline),
+            clean.following(pipeline.scheduler),
             watch.following(arguments, has_callback=has_callback),
             decoding_for(pipeline, requests, self._remedy) as kept,
         ):
@@ -124,16 +130,23 @@ class DiffusersPipeline:
             frames.check_count(first)
         if watch.latents is None or len(watch.latents) != len(requests):
             return output, list(videos)
-        latents = in_order(watch.latents, family.latents)
+        latents, scale = in_order(watch.latents, family.latents), _find_time_scale(pipeline, family.scales)
         return output, [
-            self._preview.learning(latents[index : index + 1], frames) for index, frames in enumerate(videos)
+            self._preview.learning(latents[index : index + 1], frames, scale) for index, frames in enumerate(videos)
         ]
 
-    def _look_at(self, pipeline: Any, latents: torch.Tensor, axes: str, index: int) -> NDArray[np.uint8]:
-        return self._preview.make(in_order(predicted_latents(pipeline, latents), axes)[index])
+    def _look_at(self, clean: CleanLatents, latents: torch.Tensor, axes: str, index: int) -> NDArray[np.uint8]:
+        return self._preview.make(clean.find(latents, axes)[index])
 
     def _check_params(self, request: GenerationRequest, signature: Signature) -> None:
         """What belongs to a sibling has no effect here; its default may stand there."""
         for name, value in request.params.items():
             if name not in (*signature.parameters, *NAMES) and value != self._siblings.find_default(name):
                 raise InvalidRequest(f"params.{name}", f"It has no effect on a video from {find_mode(request)}.")
+
+
+def _find_time_scale(pipeline: Any, default: tuple[int, int]) -> int:
+    """The frames that one latent stands for."""
+    vae: Any = getattr(pipeline, "vae", None)
+    config = {**getattr(vae, "config", {}), "_class_name": type(vae).__name__}
+    return find_scales({"vae": config}, default)[1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from videoapi_diffusers.running.frames import Frames
 
-# Of the mean square of what is known.
+# Of each channel's own squares.
 RIDGE = 1e-4
 
 
@@ -29,24 +28,26 @@ class LatentPreview:
         self._squares: torch.Tensor | float = 0.0
         self._products: torch.Tensor | float = 0.0
 
-    @property
-    def is_ready(self) -> bool:
-        return self._map is not None
+    def can_show(self, latents: torch.Tensor) -> bool:
+        """Whether latents like these (1, channels, time, height, width) were seen with their frames."""
+        return self._map is not None and latents.ndim == 5 and latents.shape[1] + 1 == len(self._map)
 
-    def learning(self, latents: torch.Tensor, frames: Frames) -> Iterator[torch.Tensor]:
+    def learning(self, latents: torch.Tensor, frames: Frames, scale: int) -> Iterator[torch.Tensor]:
         """The same frames; fits to final latents (1, channels, time, height, width) and those that are read.
 
-        Latents of another shape, packed into tokens for instance, have no previews.
+        A latent stands for `scale` frames. Of latents of another shape, packed into tokens for instance, or of a part
+        of the video, nothing is learnt.
         """
-        if latents.ndim != 5 or not torch.isfinite(latents).all():
+        times = _count_times(frames.count, scale)
+        if latents.ndim != 5 or not 0 < times <= latents.shape[2] or not torch.isfinite(latents).all():
             yield from frames
             return
-        times = latents.shape[2]
-        every = max(1, (frames.count - 1) // (times - 1) if times > 1 else 1)
+        # What comes before is no frame: a picture as a reference, or what fills up a pair.
+        latents = latents[:, :, -times:]
         pictures: list[torch.Tensor] = []
         try:
             for index, frame in enumerate(frames):
-                if index % every == 0 and len(pictures) < times:
+                if index % scale == 0 and len(pictures) < times:
                     pictures.append(_shrink(frame, latents))
                 yield frame
         finally:
@@ -56,11 +57,13 @@ class LatentPreview:
 
     def _fit(self, latents: torch.Tensor, pictures: torch.Tensor) -> None:
         channels = latents.shape[0]
+        if self._map is not None and channels + 1 != len(self._map):
+            self._squares = self._products = 0.0
         known = _with_one(latents.permute(1, 2, 3, 0).reshape(-1, channels)).double()
         self._squares = self._squares + known.T @ known
         self._products = self._products + known.T @ pictures.permute(0, 2, 3, 1).reshape(-1, 3).double()
-        # A little of the identity keeps the map small where few colours have been seen.
-        ridge = RIDGE * self._squares.trace() * torch.eye(channels + 1, dtype=torch.float64)
+        # A little of their own squares keeps the channels' weights small where few colours have been seen.
+        ridge = RIDGE * torch.diag(self._squares.diagonal().clamp(min=RIDGE))
         self._map = torch.linalg.solve(self._squares + ridge, self._products).float()
 
     def make(self, latents: torch.Tensor) -> NDArray[np.uint8]:
@@ -72,25 +75,15 @@ class LatentPreview:
         return pixels
 
 
-def in_order(latents: torch.Tensor, axes: str) -> torch.Tensor:
-    """The latents, whose axes these are, as (1, channels, time, height, width); others as they are."""
-    return latents.permute([axes.index(axis) for axis in "bcthw"]) if latents.ndim == len(axes) else latents
+def _count_times(frames: int, scale: int) -> int:
+    """The latents of so many frames: the first one stands alone, or none does. 0 where they are of no whole number."""
+    alone, rest = divmod(frames - 1, scale)
+    return alone + 1 if not rest else frames // scale if not frames % scale else 0
 
 
 def _shrink(frame: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
     """The frame on the CPU, a pixel for each of a latent's."""
     return F.interpolate(frame[None].float(), size=latents.shape[-2:], mode="area")[0].cpu()
-
-
-def predicted_latents(pipeline: Any, latents: torch.Tensor) -> torch.Tensor:
-    """What the last step took for the clean latents where the scheduler keeps it, else the latents with their noise.
-
-    Some pipelines step but a part of their latents.
-    """
-    kept = getattr(pipeline.scheduler, "model_outputs", None) or [None]
-    predicts_clean = getattr(pipeline.scheduler.config, "predict_x0", False)
-    is_whole = isinstance(kept[-1], torch.Tensor) and kept[-1].shape == latents.shape
-    return kept[-1] if predicts_clean and is_whole else latents
 
 
 def _with_one(values: torch.Tensor) -> torch.Tensor:

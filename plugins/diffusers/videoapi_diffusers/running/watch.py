@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from typing import Any
 
 import torch
@@ -29,6 +30,8 @@ class Watch:
         self._share = 1.0
         self._is_denoising = False
         self.latents: torch.Tensor | None = None
+        self.on_denoising: Callable[[], None] | None = None
+        """Called once, when the prompts have been encoded."""
         self.on_step: Callable[[torch.Tensor], None] | None = None
         """Called with the latents after each step but the last."""
 
@@ -59,8 +62,12 @@ class Watch:
         if not self._is_denoising:
             self._is_denoising = True
             self._progress.phase("denoising")
+            if self.on_denoising is not None and not self._done:
+                self.on_denoising()
 
     def _after(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        # Pipelines look for `eta` and `generator` in the signature.
+        @wraps(step)
         def wrapped(*positional: Any, **named: Any) -> Any:
             result = step(*positional, **named)
             self._count(result[0] if isinstance(result, tuple) else result.prev_sample)
