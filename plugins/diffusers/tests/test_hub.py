@@ -252,6 +252,7 @@ def test_a_downloaded_model_is_loaded_with_a_transformer_of_the_hub(hub: Hub, tm
 import json
 from pathlib import Path
 from videoapi import ModelFile
+from videoapi_diffusers import load
 from videoapi_diffusers.plugin import build_spec
 keys = {"pipeline_type": "WanPipeline", "transformer": "tiny/wan/wan-Q8_0.gguf", "revision": "v1.0"}
 data = {"name": "wan", "backend": "diffusers", "parameters": {"model": "tiny/wan"}, "diffusers": keys}
