@@ -26,8 +26,8 @@ from videoapi_diffusers.spec import (
     find_defaults,
     find_limits,
     find_native_sizes,
+    find_options,
     find_unsupported,
-    is_guided_twice,
 )
 from videoapi_diffusers.weights.asked import read_revision, read_weights
 from videoapi_diffusers.weights.quantization import find_missing
@@ -87,7 +87,10 @@ def build_spec(config: ModelFile) -> ModelSpec:
     classes = dict.fromkeys([signature.name, *modes.values()])
     signatures = [each for each in map(read_signature, classes) if each is not None]
     scales = find_family(signature.name).scales
-    multiple = math.lcm(*(find_size_multiple(each, configs, scales) for each in signatures))
+    multiple = math.lcm(
+        find_family(signature.name).size_multiple,
+        *(find_size_multiple(each, configs, scales) for each in signatures),
+    )
     return ModelSpec(
         name=config.name,
         description=describe(signature),
@@ -100,7 +103,7 @@ def build_spec(config: ModelFile) -> ModelSpec:
         frame_grid=find_family(signature.name).frame_grid or find_frame_grid(configs, scales),
         unsupported=find_unsupported(signatures, configs),
         params={
-            **find_params(signatures, without=() if is_guided_twice(configs) else ("true_cfg_scale",)),
+            **find_params(signatures, find_options(signature, configs)),
             **(make_params(changes["loras"]) if "loras" in changes else {}),
             # A cache would be another one in each process.
             **find_quality(config, changes, () if parallel else classes, is_batched=batch_size > 1),
@@ -139,6 +142,9 @@ def _find_signature(config: ModelFile, source: Source) -> Signature:
     problem = find_problem(signature)
     if problem:
         raise config.error(key, f"cannot be served: {pipeline_class} {problem}")
+    missing = [name for name in find_family(pipeline_class).needed if index and not (index.get(name) or [None])[0]]
+    if missing:
+        raise config.error("parameters.model", f"lacks what a {pipeline_class} needs: {', '.join(missing)}")
     return signature
 
 

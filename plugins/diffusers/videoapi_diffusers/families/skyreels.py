@@ -29,8 +29,9 @@ FAMILIES = {
     "SkyReelsV2Pipeline": Family(defaults=DEFAULTS, scales=SCALES),
     IMAGE: Family(defaults=DEFAULTS, scales=SCALES, find_modes=partial(find_image_modes, IMAGE)),
     **{
+        # What is given is the first latent, which is not made: one more has to be.
         f"{FORCING}{kind}Pipeline": Family(
-            defaults=DEFAULTS, scales=SCALES, find_modes=find_forcing_modes, fixed=OVERLAP
+            defaults=DEFAULTS, scales=SCALES, find_modes=find_forcing_modes, fixed=OVERLAP, min_given_frames=5
         )
         for kind in ("", "ImageToVideo")
     },
