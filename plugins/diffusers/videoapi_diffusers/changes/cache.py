@@ -37,7 +37,8 @@ _COGVIDEOX = {
 }
 _LTX = {"LTXPipeline", "LTXImageToVideoPipeline"}
 _WAN = {"WanPipeline", "WanImageToVideoPipeline", "LucyEditPipeline"}
-_FIRST_BLOCK = frozenset({*_WAN, *_LTX, *_COGVIDEOX, "HunyuanVideoPipeline", "MochiPipeline"})
+_MOTIF = {"MotifVideoPipeline", "MotifVideoImage2VideoPipeline"}
+_FIRST_BLOCK = frozenset({*_WAN, *_LTX, *_COGVIDEOX, *_MOTIF, "HunyuanVideoPipeline", "MochiPipeline"})
 CLASSES: Mapping[str, frozenset[str]] = {
     "first_block": _FIRST_BLOCK,
     "pyramid_attention_broadcast": frozenset(

@@ -76,7 +76,7 @@ class DiffusersPipeline:
         return [
             Clip(
                 frames=each_watched(to_arrays(frames, first), "the frames were being decoded", self._remedy),
-                audio=read_audio(output, pipeline, index),
+                audio=read_audio(output, pipeline, index, len(videos)),
             )
             for index, frames in enumerate(videos)
         ]
