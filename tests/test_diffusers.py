@@ -17,7 +17,7 @@ from diffusers import WanPipeline
 
 from plugins.diffusers.tests.loras import make_weights, write_lora
 from plugins.diffusers.tests.table import make_spec
-from plugins.diffusers.tests.tiny import NEEDS_STAND_INS, TINY
+from plugins.diffusers.tests.tiny import SERVED, TINY
 from plugins.diffusers.tests.tiny.wan import make_components, make_transformer
 from tests.clips import encode_clip, greys
 from tests.images import base64_of, plain
@@ -32,7 +32,6 @@ ROWS = (
     "for row in Generation.objects.filter(model='deep').order_by('created_at'):\n"
     "    print(row.parameters['params']['quality'])"
 )
-SERVED = [name for name in TINY if name not in NEEDS_STAND_INS]
 ONCE = [name if name in ALWAYS else pytest.param(name, marks=pytest.mark.slow) for name in SERVED]
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
 
@@ -157,8 +156,9 @@ def test_a_lossy_quality_is_in_the_row_and_in_the_file(server: Server) -> None:
     assert rows[-3:] == recorded
 
 
-def test_the_sound_of_a_pipeline_is_in_the_file(server: Server) -> None:
-    answer = ask(server, "ltx2")
+@pytest.mark.parametrize("name", ["ltx2", pytest.param("kandinsky6", marks=pytest.mark.slow)])
+def test_the_sound_of_a_pipeline_is_in_the_file(server: Server, name: str) -> None:
+    answer = ask(server, name)
     with av.open(io.BytesIO(server.get(answer.json["data"][0]["url"]).body)) as container:
         assert [stream.type for stream in container.streams] == ["video", "audio"]
 

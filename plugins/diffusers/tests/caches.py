@@ -18,6 +18,8 @@ from videoapi import GenerationRequest, Mode
 from videoapi_diffusers.changes.cache import CONFIGS, switched_on
 from videoapi_diffusers.changes.lora import takes_loras
 from videoapi_diffusers.components import TRANSFORMERS, parts_of
+from videoapi_diffusers.families import find_family
+from videoapi_diffusers.families.family import one_section
 from videoapi_diffusers.loading import prepare
 from videoapi_diffusers.running.pipeline import DiffusersPipeline
 
@@ -43,6 +45,8 @@ BOLD: dict[str, dict[str, Any]] = {
     "mag": {"threshold": 100.0, "retention_ratio": 0.0, "mag_ratios": [1.0, 0.9, 0.8, 0.7, 0.6, 0.5]},
 }
 STEPS = 6
+# So many for each of its sizes that it goes from one to the next in the middle of what a cache keeps.
+OWN_STEPS = {"helios_pyramid": 9}
 # Of the largest value: TaylorSeer keeps what it knows in bfloat16.
 CLOSE = 0.01
 BLOCKS = ("blocks", "transformer_blocks", "single_transformer_blocks", "visual_transformer_blocks", "layers")
@@ -60,7 +64,7 @@ def make_request(name: str, mode: Mode, **params: Any) -> GenerationRequest:
         prompt="a b c",
         negative_prompt="d e",
         fps=8,
-        num_inference_steps=STEPS,
+        num_inference_steps=OWN_STEPS.get(name, STEPS),
         guidance_scale=4.0,
         seed=1,
         params=params,
@@ -103,6 +107,9 @@ class Trial:
     def works(self, cache: str, mode: Mode) -> bool:
         """It changes the video, means one thing, and without it the video is the same as before."""
         if not hasattr(getattr(self.pipeline, "transformer", None), "enable_cache"):
+            return False
+        if find_family(self.spec.settings["modes"][mode]).count_sections is not one_section:
+            print(f"{self.name} {cache}: its steps begin anew for each part of a long video")
             return False
         calls: list[Any] = []
         hooks = [
@@ -154,11 +161,12 @@ class Trial:
 
 def make_row(trial: Trial, name: str, works: dict[str, bool]) -> str:
     """Of the class in `model_index.json`."""
+    profiles = trial.spec.settings["profiles"].get(trial.spec.settings["pipeline_class"])
     lite = "with `use_lite_mode`" if works["taylorseer_lite"] else ""
     cells = [
         TINY[name].title,
         *("yes" if works[cache] else lite if cache == "taylorseer" else "" for cache in CONFIGS),
-        "yes" if "quality" in trial.spec.params else "",
+        f"`{profiles['fast']['name']}`" if profiles else "",
         "yes" if takes_loras(trial.pipeline) else "",
     ]
     return f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |")

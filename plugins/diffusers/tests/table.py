@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from plugins.diffusers.tests.tiny import TINY, Tiny, stand_in
+from plugins.diffusers.tests.tiny import SERVED, TINY, Tiny, stand_in
 from videoapi import ModelFile, ModelSpec
 from videoapi_diffusers.families import find_family
 from videoapi_diffusers.plugin import build_spec
@@ -14,9 +14,9 @@ from videoapi_diffusers.signature import read_signature
 README = Path(__file__).parent.parent / "README.md"
 HEADER = (
     "| family | class in `model_index.json` | text | first frame | first and last | clip | sound | negative prompt "
-    "| progress and cancel |"
+    "| progress and cancel | run through |"
 )
-SOUND = {"LTX2Pipeline"}
+SOUND = {"LTX2Pipeline", "Kandinsky6TI2VAPipeline", "Cosmos3OmniPipeline"}
 
 
 def make_spec(folder: Path, name: str = "tiny", **keys: object) -> ModelSpec:
@@ -26,7 +26,7 @@ def make_spec(folder: Path, name: str = "tiny", **keys: object) -> ModelSpec:
 
 
 def make_row(tiny: Tiny, spec: ModelSpec) -> str:
-    """What the family can do, as its spec says."""
+    """What the family can do, as its spec says, and the tests that ran it."""
     settings = spec.settings
     signature = read_signature(settings["pipeline_class"])
     assert signature is not None
@@ -39,6 +39,7 @@ def make_row(tiny: Tiny, spec: ModelSpec) -> str:
         "yes" if signature.name in SOUND else "",
         "" if "negative_prompt" in spec.unsupported else "with `true_cfg_scale`" if _is_split(spec) else "yes",
         "by its callback" if "callback_on_step_end" in signature.parameters else "by its scheduler",
+        "plugin and server" if tiny.build.__name__ in SERVED else "plugin, with stand-ins",
     ]
     return f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |")
 

@@ -110,10 +110,77 @@ def test_a_short_clip_is_held_at_its_last_frame_where_it_must_be_whole(make_requ
     assert make_arguments(request, signature("CosmosVideoToWorldPipeline"), {})["video"] == [RED, BLUE]
 
 
-def test_a_clip_that_is_too_short_to_go_on_from_is_refused(make_request: Any) -> None:
-    with pytest.raises(InvalidRequest, match="a clip of at least 33 frames; this one has 2") as error:
-        make_arguments(make_request(clip=(RED, BLUE)), signature("HeliosPipeline"), {})
-    assert error.value.field == "input_reference"
+@pytest.mark.parametrize(
+    ("name", "asked", "field", "message"),
+    [
+        ("HeliosPipeline", {"clip": (RED, BLUE)}, "input_reference", "a clip of at least 33 frames; this one has 2"),
+        (
+            "Cosmos2_5_PredictBasePipeline",
+            {"clip": (RED,) * 4},
+            "input_reference",
+            "a clip of at least 5 frames; this one has 4",
+        ),
+        ("MochiPipeline", {"num_inference_steps": 1}, "step", "needs at least 2 steps, not 1"),
+        (
+            "SkyReelsV2DiffusionForcingImageToVideoPipeline",
+            {"start_image": RED, "num_frames": 1},
+            "num_frames",
+            "From what is given, this model makes at least 5 frames, not 1",
+        ),
+        (
+            "WanImageToVideoPipeline",
+            {"start_image": RED, "end_image": BLUE, "num_frames": 1},
+            "num_frames",
+            "From what is given, this model makes at least 2 frames, not 1",
+        ),
+        ("AnyFlowPipeline", {"clip": (RED,), "start_image": BLUE}, "start_image", "a clip or a start image, not both"),
+    ],
+)
+def test_less_than_a_pipeline_can_work_with_is_refused_by_its_field(
+    name: str, asked: Any, field: str, message: str, make_request: Any
+) -> None:
+    with pytest.raises(InvalidRequest, match=message) as error:
+        make_arguments(make_request(**asked), signature(name), {})
+    assert error.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("num_frames", "given", "chunks", "shape"),
+    [
+        (81, {}, [1, 3, 3, 3, 3, 3, 3, 2], None),
+        (17, {}, [1, 3, 1], None),
+        (1, {}, [1, 1], None),
+        (81, {"start_image": RED}, [1, 3, 3, 3, 3, 3, 3, 2], (1, 1, 32, 48, 3)),
+        (81, {"clip": [RED] * 9}, [3, 3, 3, 3, 3, 3, 3], (1, 9, 32, 48, 3)),
+        (81, {"clip": [RED] * 20}, [2, 3, 3, 3, 3, 3, 3, 1], (1, 17, 32, 48, 3)),
+        (17, {"clip": [RED] * 17}, [1, 3, 1], (1, 13, 32, 48, 3)),
+    ],
+)
+def test_anyflow_far_makes_chunks_of_three_latents_after_those_that_are_given(
+    num_frames: int, given: Any, chunks: list[int], shape: Any, make_request: Any
+) -> None:
+    found = make_arguments(make_request(num_frames=num_frames, **given), signature("AnyFlowFARPipeline"), {})
+    assert (found["chunk_partition"], found["num_frames"]) == (chunks, max(num_frames, 5))
+    assert (found["video"].shape if "video" in found else None) == shape
+    assert shape is None or (found["video"][0, 0, 0, 0].tolist() == [1, 0, 0])
+
+
+def test_the_steps_of_a_pyramid_are_divided_among_its_sizes(make_request: Any) -> None:
+    steps = [
+        make_arguments(make_request(num_inference_steps=asked), signature("HeliosPyramidPipeline"), {})
+        for asked in (1, 30, 31)
+    ]
+    assert [each["pyramid_num_inference_steps_list"] for each in steps] == [[1] * 3, [10] * 3, [11] * 3]
+
+
+@pytest.mark.parametrize(
+    ("frames", "length", "indexes"), [(1, 9, [0]), (4, 9, [0]), (5, 9, [0, 1]), (5, 5, [0]), (9, 9, [0, 1])]
+)
+def test_cosmos_3_keeps_the_latents_that_a_clip_has_and_makes_at_least_one(
+    frames: int, length: int, indexes: list[int], make_request: Any
+) -> None:
+    request = make_request(clip=[RED] * frames, num_frames=length)
+    assert make_arguments(request, signature("Cosmos3OmniPipeline"), {})["condition_frame_indexes_vision"] == indexes
 
 
 def test_a_clip_and_an_image_are_refused_where_only_one_has_a_place(make_request: Any) -> None:
@@ -136,9 +203,8 @@ def test_options_have_the_pipelines_own_defaults() -> None:
     strength = {name: params["strength"][name] for name in ("type", "minimum", "maximum", "default")}
     assert strength == {"type": "number", "minimum": 0, "maximum": 1, "default": 0.8}
     assert "default" not in params["guidance_scale_2"]
-    assert find_params([signature("HunyuanVideoPipeline")], without=("true_cfg_scale",)).keys() == {
-        "max_sequence_length"
-    }
+    hunyuan = find_params([signature("HunyuanVideoPipeline")], {"true_cfg_scale": None, "max_sequence_length": 7})
+    assert {name: schema["default"] for name, schema in hunyuan.items()} == {"max_sequence_length": 7}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from videoapi import GenerationRequest, InvalidRequest, Mode
-from videoapi_diffusers.families import find_family
+from videoapi_diffusers.families import Family, find_family
 from videoapi_diffusers.inputs import CLIP, FIRST, FRAMES, GUIDANCE, LAST, NEGATIVE_PROMPT, PROMPT, RATE, STEPS
 from videoapi_diffusers.signature import Signature
 
@@ -26,16 +26,12 @@ def make_arguments(request: GenerationRequest, signature: Signature, denoiser: M
     `denoiser` is its configuration. Raises InvalidRequest for what does not go together.
     """
     family = find_family(signature.name)
-    if request.clip is not None and len(request.clip) < family.min_clip:
-        raise InvalidRequest(
-            "input_reference",
-            f"This model goes on from a clip of at least {family.min_clip} frames; this one has {len(request.clip)}.",
-        )
+    _check_counts(request, family)
     values = {
         PROMPT: request.prompt,
         FRAMES: max(request.num_frames, family.min_frames) + family.count_extra_frames(denoiser),
         RATE: request.fps,
-        STEPS: request.num_inference_steps,
+        STEPS: family.make_steps(request.num_inference_steps),
         GUIDANCE: request.guidance_scale,
         ("height",): request.height,
         ("width",): request.width,
@@ -68,6 +64,27 @@ def make_batch_arguments(
     return arguments
 
 
+def _check_counts(request: GenerationRequest, family: Family) -> None:
+    """Raises InvalidRequest for less than the pipeline can work with, and for two inputs where it takes one."""
+    clip, frames, steps = request.clip, request.num_frames, request.num_inference_steps
+    if steps < family.min_steps:
+        raise InvalidRequest("step", f"This model needs at least {family.min_steps} steps, not {steps}.")
+    if clip is not None and request.start_image is not None and not family.takes_both:
+        raise InvalidRequest("start_image", "This model takes a clip or a start image, not both.")
+    if clip is not None and len(clip) < family.min_clip:
+        raise InvalidRequest(
+            "input_reference",
+            f"This model goes on from a clip of at least {family.min_clip} frames; this one has {len(clip)}.",
+        )
+    least = family.min_given_frames if find_mode(request) != "text" else 1
+    if request.end_image is not None:
+        least = max(least, 2)
+    if frames < least:
+        raise InvalidRequest(
+            "num_frames", f"From what is given, this model makes at least {least} frames, not {frames}."
+        )
+
+
 def _set_guidance(arguments: dict[str, Any], request: GenerationRequest, *, embeds_guidance: bool) -> None:
     """Where the denoiser does not take the scale as a number, `true_cfg_scale` is the one that counts."""
     if not embeds_guidance:
@@ -90,8 +107,6 @@ def _check_strength(arguments: Mapping[str, Any], signature: Signature, steps: i
 
 def _make_inputs(request: GenerationRequest, signature: Signature) -> dict[str, Any]:
     clip = request.clip
-    if clip is not None and request.start_image is not None:
-        raise InvalidRequest("start_image", "This model takes a clip or a start image, not both.")
     if clip is not None and find_family(signature.name).clip == "whole":
         clip = list(clip) + [clip[-1]] * (request.num_frames - len(clip))
     given = {FIRST: request.start_image, LAST: request.end_image, CLIP: None if clip is None else list(clip)}

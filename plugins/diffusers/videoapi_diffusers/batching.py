@@ -13,6 +13,8 @@ EQUAL = frozenset(
         "AllegroPipeline",
         "AnimateDiffPAGPipeline",
         "AnimateDiffPipeline",
+        "AnimateDiffSDXLPipeline",
+        "AnyFlowFARPipeline",
         "AnyFlowPipeline",
         "CogVideoXPipeline",
         "Cosmos2_5_PredictBasePipeline",
@@ -22,10 +24,12 @@ EQUAL = frozenset(
         "HunyuanVideo15Pipeline",
         "HunyuanVideoPipeline",
         "Kandinsky5T2VPipeline",
+        "Kandinsky6TI2VAPipeline",
         "LTX2Pipeline",
         "LTXConditionPipeline",
         "LTXPipeline",
         "MochiPipeline",
+        "MotifVideoPipeline",
         "SanaVideoPipeline",
         "SkyReelsV2Pipeline",
         "TextToVideoSDPipeline",
@@ -34,7 +38,9 @@ EQUAL = frozenset(
 )
 """Those of which `tests/test_batches.py` compares the videos of one call with those made one by one."""
 UNEQUAL = {
+    "Cosmos3OmniPipeline": "makes one video in a call",
     "EasyAnimateInpaintPipeline": "takes no list of generators",
+    "HeliosPyramidPipeline": "draws the noise between its sizes by one seed for all",
     "LattePipeline": "reads the padding of several prompts, and not that of one",
     "SkyReelsV2DiffusionForcingPipeline": "fails with several prompts in diffusers 0.42",
     "WanVACEPipeline": "takes no list of prompts",

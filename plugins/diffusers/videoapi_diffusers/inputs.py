@@ -16,7 +16,7 @@ LAST = ("last_image", "end_image", "last_frame")
 CLIP = ("video", "control_video")
 FRAMES = ("num_frames", "frames", "video_length")
 RATE = ("frame_rate", "fps", "target_fps")
-STEPS = ("num_inference_steps",)
+STEPS = ("num_inference_steps", "pyramid_num_inference_steps_list")
 GUIDANCE = ("guidance_scale", "max_guidance_scale")
 USUAL = {*PROMPT, *NEGATIVE_PROMPT, *FIRST, *LAST, *CLIP, *FRAMES, *RATE, *STEPS, *GUIDANCE, "height", "width"}
 # The class says that an image is needed where the signature has None for it, because embeddings would do as well.

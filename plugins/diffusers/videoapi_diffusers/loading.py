@@ -115,13 +115,16 @@ def check_components(pipeline: Any) -> None:
 
 def prepare(pipeline: Any) -> None:
     """Set what the pipeline cannot work without."""
-    if find_family(type(pipeline).__name__).needs_tiling:
+    family = find_family(type(pipeline).__name__)
+    if family.needs_tiling:
         pipeline.vae.enable_tiling()
     encoder = getattr(pipeline, "text_encoder", None)
     if type(encoder).__name__ == "CLIPTextModel" and not hasattr(encoder, "text_model"):
         # transformers 5 has made one module of the two, and diffusers' `clip_skip` still asks for the inner one. Past
         # torch's own bookkeeping, which would find a module that is its own child.
         object.__setattr__(encoder, "text_model", encoder)
+    if family.prepare is not None:
+        family.prepare(pipeline)
 
 
 def describe(error: Exception, source: str) -> str:

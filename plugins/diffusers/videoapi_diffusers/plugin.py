@@ -27,6 +27,7 @@ from videoapi_diffusers.spec import (
     find_defaults,
     find_limits,
     find_native_sizes,
+    find_options,
     find_unsupported,
     is_guided_twice,
 )
@@ -106,10 +107,8 @@ def build_spec(config: ModelFile) -> ModelSpec:
     changes, placed = read_changes(config), placement.read(config)
     parallel = asked.read(config, changes, placed)
     modes = find_modes(signature, configs)
-    if is_guided_twice(configs) and "true_cfg_scale" in signature.parameters:
-        negative = config.get(NEGATIVE, str, "")
-        if negative:
-            raise config.error(NEGATIVE, "has no effect on this model unless a request's true_cfg_scale is more than 1")
+    if config.get(NEGATIVE, str, "") and is_guided_twice(configs) and "true_cfg_scale" in signature.parameters:
+        raise config.error(NEGATIVE, "has no effect on this model unless a request's true_cfg_scale is more than 1")
     if parallel:
         modes = asked.select_modes(config, modes)
     batch_size = read_batch_size(config, modes, is_parallel=bool(parallel))
@@ -119,7 +118,10 @@ def build_spec(config: ModelFile) -> ModelSpec:
     profiles = find_profiles(cacheable, is_batched=batch_size > 1)
     signatures = [each for each in map(read_signature, classes) if each is not None]
     scales = find_family(signature.name).scales
-    multiple = math.lcm(*(find_size_multiple(each, configs, scales) for each in signatures))
+    multiple = math.lcm(
+        find_family(signature.name).size_multiple,
+        *(find_size_multiple(each, configs, scales) for each in signatures),
+    )
     return ModelSpec(
         name=config.name,
         description=describe(signature),
@@ -132,7 +134,7 @@ def build_spec(config: ModelFile) -> ModelSpec:
         frame_grid=find_family(signature.name).frame_grid or find_frame_grid(configs, scales),
         unsupported=find_unsupported(signatures, configs),
         params={
-            **find_params(signatures, without=() if is_guided_twice(configs) else ("true_cfg_scale",)),
+            **find_params(signatures, find_options(signature, configs)),
             **(make_params(changes["loras"]) if "loras" in changes else {}),
             **find_quality(config, changes, cacheable, profiles, is_batched=batch_size > 1),
         },
@@ -171,6 +173,9 @@ def _find_signature(config: ModelFile, source: Source) -> Signature:
     problem = find_problem(signature)
     if problem:
         raise config.error(key, f"cannot be served: {pipeline_class} {problem}")
+    missing = [name for name in find_family(pipeline_class).needed if index and not (index.get(name) or [None])[0]]
+    if missing:
+        raise config.error("parameters.model", f"lacks what a {pipeline_class} needs: {', '.join(missing)}")
     return signature
 
 

@@ -32,7 +32,8 @@ def find_defaults(signature: Signature, configs: Configs, multiple: int) -> Defa
     }
     found: dict[str, Any] = {"fps": FPS, **_find_native_size(configs)}
     found |= {key: value for key, group in names.items() if (value := signature.number(*group)) is not None}
-    found |= find_family(signature.name).defaults
+    family = find_family(signature.name)
+    found |= {**family.defaults, **family.find_own_defaults(configs)}
     for side in {"width", "height"} & found.keys():
         found[side] = round(found[side] / multiple) * multiple
     values: dict[str, Any] = {key: float(v) if key == "guidance_scale" else int(v) for key, v in found.items()}
@@ -43,8 +44,9 @@ def find_native_sizes(signature: Signature, configs: Configs, multiple: int) -> 
     """What the family knows of the weights, else the size that its authors name; none where nobody says."""
     family = find_family(signature.name)
     sizes = list(family.find_native_sizes(configs))
-    if not sizes and "width" in family.defaults:
-        sizes = [(int(family.defaults["width"]), int(family.defaults["height"]))]
+    known = {**family.defaults, **family.find_own_defaults(configs)}
+    if not sizes and "width" in known:
+        sizes = [(int(known["width"]), int(known["height"]))]
     return tuple((width, height) for width, height in sizes if width % multiple == 0 == height % multiple)
 
 
@@ -55,6 +57,12 @@ def find_unsupported(signatures: Iterable[Signature], configs: Configs) -> froze
     groups = {"negative_prompt": NEGATIVE_PROMPT, "step": STEPS, "cfg_scale": (*GUIDANCE, "true_cfg_scale")}
     missing = {name for name, group in groups.items() if not any(each.first(*group) for each in signatures)}
     return frozenset(missing - {"cfg_scale"} if has_guider else missing)
+
+
+def find_options(signature: Signature, configs: Configs) -> dict[str, Any]:
+    """The defaults of `params` that these weights have in place of the signatures', and None for what they lack."""
+    found = dict(find_family(signature.name).find_options(configs))
+    return found if is_guided_twice(configs) else {**found, "true_cfg_scale": None}
 
 
 def find_limits(signature: Signature, configs: Configs) -> Limits:

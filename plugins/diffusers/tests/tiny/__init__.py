@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from plugins.diffusers.tests.tiny import cogvideox, cosmos, hunyuan, ltx, others, unet, wan
+from plugins.diffusers.tests.tiny import cogvideox, cosmos, hunyuan, kandinsky, ltx, motif, others, unet, wan
 from videoapi import Mode, ModelSpec
 from videoapi_diffusers import inputs
 
@@ -66,6 +66,7 @@ TINY: dict[str, Tiny] = {
         Tiny(title="SkyReels V2 diffusion forcing", build=wan.skyreels_forcing),
         Tiny(title="Lucy Edit", build=wan.lucy_edit),
         Tiny(title="AnyFlow", build=wan.anyflow),
+        Tiny(title="AnyFlow FAR", build=wan.anyflow_far, num_frames=17),
         Tiny(title="HunyuanVideo", build=hunyuan.hunyuan_text),
         Tiny(title="HunyuanVideo I2V, first release", build=hunyuan.hunyuan_image),
         Tiny(title="HunyuanVideo I2V, second release", build=hunyuan.hunyuan_image_replaced),
@@ -85,13 +86,17 @@ TINY: dict[str, Tiny] = {
         Tiny(title="Latte", build=others.latte, num_frames=16),
         Tiny(title="Sana-Video", build=others.sana, width=64),
         Tiny(title="Helios", build=others.helios, num_frames=33),
+        Tiny(title="Helios Pyramid", build=others.helios_pyramid, width=64, height=64, num_frames=33),
         Tiny(title="EasyAnimate", build=others.easyanimate),
         Tiny(title="EasyAnimate inpaint", build=others.easyanimate_inpaint),
         Tiny(title="Kandinsky 5", build=others.kandinsky5),
         Tiny(title="Kandinsky 5 image to video", build=others.kandinsky5_image, num_frames=17),
+        Tiny(title="Kandinsky 6", build=kandinsky.kandinsky6),
+        Tiny(title="Motif", build=motif.motif),
         Tiny(title="Stable Video Diffusion", build=unet.stable_video, num_frames=4),
         Tiny(title="AnimateDiff", build=unet.animatediff, num_frames=4),
         Tiny(title="AnimateDiff PAG", build=unet.animatediff_pag, num_frames=4),
+        Tiny(title="AnimateDiff SDXL", build=unet.animatediff_xl, num_frames=4),
         Tiny(title="PIA", build=unet.pia, num_frames=4),
         Tiny(title="ModelScope text to video", build=unet.modelscope, num_frames=4),
         Tiny(title="I2VGen-XL", build=unet.i2vgen_xl, num_frames=4),
@@ -99,7 +104,10 @@ TINY: dict[str, Tiny] = {
         Tiny(title="Cosmos video to world", build=cosmos.cosmos_video),
         Tiny(title="Cosmos 2 video to world", build=cosmos.cosmos2_video),
         Tiny(title="Cosmos 2.5", build=cosmos.cosmos25),
+        Tiny(title="Cosmos 3", build=cosmos.cosmos3),
     )
 }
 
-NEEDS_STAND_INS = ("cosmos_text", "cosmos_video", "cosmos2_video", "cosmos25")
+NEEDS_STAND_INS = ("cosmos_text", "cosmos_video", "cosmos2_video", "cosmos25", "cosmos3")
+SERVED = [name for name in TINY if name not in NEEDS_STAND_INS]
+"""Those that `tests/test_diffusers.py` asks a real server for: stand-ins are in this process alone."""

@@ -60,9 +60,11 @@ def cogvideox_image() -> Any:
 
 
 def cogvideox15() -> Any:
+    """Its configuration has the largest size that it has positions for."""
     from diffusers import CogVideoXPipeline
 
-    return CogVideoXPipeline(**make_components(make_transformer(patch_size_t=2, patch_bias=False)))
+    large = {"sample_width": 300, "sample_height": 300}
+    return CogVideoXPipeline(**make_components(make_transformer(patch_size_t=2, patch_bias=False, **large)))
 
 
 def cogvideox_control() -> Any:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from plugins.diffusers.tests.tiny.others import make_qwen
-from plugins.diffusers.tests.tiny.parts import WIDTH, make_t5, make_tokenizer, make_wan_vae
+from plugins.diffusers.tests.tiny.parts import VOCABULARY, WIDTH, make_t5, make_tokenizer, make_wan_vae
 from plugins.diffusers.tests.tiny.wan import make_scheduler
 
 
@@ -45,7 +45,7 @@ def stand_in() -> None:
     transforms = SimpleNamespace(functional=functional, InterpolationMode=SimpleNamespace(NEAREST="nearest"))
     network = importlib.import_module("diffusers.models.transformers.transformer_cosmos")
     network.transforms = transforms  # type: ignore[attr-defined]
-    for name in ("cosmos_text2world", "cosmos_video2world", "cosmos2_video2world", "cosmos2_5_predict"):
+    for name in ("cosmos_text2world", "cosmos_video2world", "cosmos2_video2world", "cosmos2_5_predict", "cosmos3_omni"):
         module = importlib.import_module(f"diffusers.pipelines.cosmos.pipeline_{name}")
         module.CosmosSafetyChecker = SafetyChecker  # type: ignore[attr-defined]
         module.torchvision = SimpleNamespace(transforms=transforms)  # type: ignore[attr-defined]
@@ -136,5 +136,45 @@ def cosmos25() -> Any:
             scheduler=make_scheduler(),
             text_encoder=Qwen2_5_VLForConditionalGeneration(Qwen2_5_VLConfig(**make_qwen())),
             tokenizer=make_tokenizer(),
+        )
+    )
+
+
+def cosmos3() -> Any:
+    """The transformer reads the prompt's tokens itself; its rate of sound latents is that of the tokenizer."""
+    from diffusers import Cosmos3AVAEAudioTokenizer, Cosmos3OmniPipeline, Cosmos3OmniTransformer
+
+    stand_in()
+    return without_checker(
+        Cosmos3OmniPipeline(
+            transformer=Cosmos3OmniTransformer(
+                head_dim=8,
+                hidden_size=WIDTH,
+                intermediate_size=16,
+                latent_channel=16,
+                num_attention_heads=2,
+                num_hidden_layers=1,
+                num_key_value_heads=1,
+                patch_latent_dim=64,
+                rope_axes_dim=(2, 1, 1),
+                sound_dim=4,
+                sound_gen=True,
+                vocab_size=VOCABULARY,
+            ),
+            text_tokenizer=make_tokenizer(vision="<|vision_start|>"),
+            vae=make_wan_vae(),
+            scheduler=make_scheduler(),
+            sound_tokenizer=Cosmos3AVAEAudioTokenizer(
+                sampling_rate=8000,
+                vocoder_input_dim=4,
+                dec_dim=4,
+                dec_c_mults=(1, 2),
+                dec_strides=(16, 20),
+                enc_dim=8,
+                enc_num_blocks=1,
+                enc_latent_dim=8,
+                enc_c_mults=(1, 2),
+                enc_strides=(4, 5),
+            ),
         )
     )

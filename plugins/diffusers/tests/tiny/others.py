@@ -146,6 +146,13 @@ def helios() -> Any:
     )
 
 
+def helios_pyramid(**settings: Any) -> Any:
+    from diffusers import HeliosPyramidPipeline, HeliosScheduler
+
+    parts = helios().components
+    return HeliosPyramidPipeline(**{**parts, "scheduler": HeliosScheduler(), **settings})
+
+
 def easyanimate_components(in_channels: int) -> dict[str, Any]:
     from diffusers import AutoencoderKLMagvit, EasyAnimateTransformer3DModel
     from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration

@@ -80,6 +80,38 @@ def animatediff_pag() -> Any:
     return AnimateDiffPAGPipeline(**make_motion_components(), pag_applied_layers="mid")
 
 
+def animatediff_xl() -> Any:
+    from diffusers import AnimateDiffSDXLPipeline, MotionAdapter, UNet2DConditionModel
+
+    parts = make_text_components()
+    return AnimateDiffSDXLPipeline(
+        **parts,
+        text_encoder_2=make_clip_text(projection=True),
+        tokenizer_2=make_tokenizer(77),
+        unet=UNet2DConditionModel(
+            block_out_channels=CHANNELS,
+            layers_per_block=1,
+            sample_size=8,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+            # Of both text encoders.
+            cross_attention_dim=2 * WIDTH,
+            norm_num_groups=2,
+            attention_head_dim=4,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=4,
+            projection_class_embeddings_input_dim=WIDTH + 6 * 4,
+        ),
+        motion_adapter=MotionAdapter(
+            block_out_channels=CHANNELS,
+            motion_layers_per_block=1,
+            motion_norm_num_groups=2,
+            motion_num_attention_heads=2,
+            use_motion_mid_block=False,
+        ),
+    )
+
+
 def pia() -> Any:
     from diffusers import MotionAdapter, PIAPipeline
 

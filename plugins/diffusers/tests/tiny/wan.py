@@ -159,3 +159,14 @@ def anyflow() -> Any:
     return AnyFlowPipeline(
         **make_components(transformer=AnyFlowTransformer3DModel(**NETWORK), scheduler=FlowMapEulerDiscreteScheduler())
     )
+
+
+def anyflow_far() -> Any:
+    """In chunks of one latent, three and so on; the older ones are seen in larger patches."""
+    from diffusers import AnyFlowFARPipeline, AnyFlowFARTransformer3DModel, FlowMapEulerDiscreteScheduler
+
+    return AnyFlowFARPipeline(
+        **make_components(
+            transformer=AnyFlowFARTransformer3DModel(**NETWORK), scheduler=FlowMapEulerDiscreteScheduler()
+        )
+    )

@@ -37,7 +37,8 @@ _COGVIDEOX = {
 }
 _LTX = {"LTXPipeline", "LTXImageToVideoPipeline"}
 _WAN = {"WanPipeline", "WanImageToVideoPipeline", "LucyEditPipeline"}
-_FIRST_BLOCK = frozenset({*_WAN, *_LTX, *_COGVIDEOX, "HunyuanVideoPipeline", "MochiPipeline"})
+_MOTIF = {"MotifVideoPipeline", "MotifVideoImage2VideoPipeline"}
+_FIRST_BLOCK = frozenset({*_WAN, *_LTX, *_COGVIDEOX, *_MOTIF, "HunyuanVideoPipeline", "MochiPipeline"})
 CLASSES: Mapping[str, frozenset[str]] = {
     "first_block": _FIRST_BLOCK,
     "pyramid_attention_broadcast": frozenset(
@@ -49,20 +50,18 @@ CLASSES: Mapping[str, frozenset[str]] = {
         "WanVACEPipeline",
         "SkyReelsV2Pipeline",
         "SkyReelsV2ImageToVideoPipeline",
-        "SkyReelsV2DiffusionForcingPipeline",
-        "SkyReelsV2DiffusionForcingImageToVideoPipeline",
         "HunyuanVideo15Pipeline",
         "HunyuanVideo15ImageToVideoPipeline",
         "LTX2Pipeline",
         "LTX2ImageToVideoPipeline",
-        "HeliosPipeline",
     },
     "mag": _FIRST_BLOCK,
 }
 """The pipelines that each cache was tried with, by `plugins/diffusers/tests/caches.py`, and that it leaves right.
 
 Not among them: those that fail; those that work on a positive and a negative prompt in turns, for caches that do not
-tell one from the other; VACE, whose hints the two caches of whole blocks would add twice.
+tell one from the other; those that go through their steps once for each part of the video, where TaylorSeer would go on
+from the part before; VACE, whose hints the two caches of whole blocks would add twice.
 """
 
 LITE = CLASSES["taylorseer"] - {

@@ -3,16 +3,31 @@
 A pipeline that is not here works too when its arguments have the usual names.
 """
 
-from videoapi_diffusers.families import cogvideox, cosmos, hunyuan, ltx, others, skyreels, unet, wan
+from videoapi_diffusers.families import (
+    anyflow,
+    cogvideox,
+    cosmos,
+    helios,
+    hunyuan,
+    kandinsky,
+    ltx,
+    others,
+    skyreels,
+    unet,
+    wan,
+)
 from videoapi_diffusers.families.family import Family, Modes
 
 FAMILIES: dict[str, Family] = {
     **wan.FAMILIES,
     **skyreels.FAMILIES,
+    **anyflow.FAMILIES,
     **hunyuan.FAMILIES,
     **ltx.FAMILIES,
     **cogvideox.FAMILIES,
     **cosmos.FAMILIES,
+    **helios.FAMILIES,
+    **kandinsky.FAMILIES,
     **unet.FAMILIES,
     **others.FAMILIES,
 }

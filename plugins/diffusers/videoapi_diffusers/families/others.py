@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from videoapi import FrameGrid, GenerationRequest, InvalidRequest
 from videoapi_diffusers.families.family import Family, Modes
 from videoapi_diffusers.shape import Configs
 
-HELIOS = "HeliosPipeline"
-PYRAMID = "HeliosPyramidPipeline"
+MOTIF = "MotifVideoPipeline"
+MOTIF_IMAGE = "MotifVideoImage2VideoPipeline"
 INPAINT = "EasyAnimateInpaintPipeline"
+MOTIF_MODES: Modes = {"text": MOTIF, "first_frame": MOTIF_IMAGE}
+MOTIF_DEFAULTS = {"fps": 24, "guidance_scale": 8.0}
 SANA = {"fps": 16}
 # None, its own default, is no text for its tokenizer.
 NO_NEGATIVE = {"negative_prompt": ""}
@@ -24,13 +25,10 @@ def find_sana_modes(configs: Configs) -> Modes:
     return {"text": "SanaVideoPipeline", "first_frame": "SanaImageToVideoPipeline"}
 
 
-def find_helios_modes(name: str) -> Modes:
-    return {"text": name, "first_frame": name, "clip": name}
-
-
-def count_helios_sections(num_frames: int, arguments: Mapping[str, Any]) -> int:
-    window = (int(arguments.get("num_latent_frames_per_chunk", 9)) - 1) * 4 + 1
-    return max(1, -(-num_frames // window))
+def find_motif_modes(configs: Configs) -> Modes:
+    """The same weights are for text and for a first frame, which needs an optional component to be read."""
+    has_extractor = configs.get("model_index", {}).get("feature_extractor", [None])[0]
+    return MOTIF_MODES if has_extractor else {"text": MOTIF}
 
 
 def make_inpaint_inputs(request: GenerationRequest) -> dict[str, Any]:
@@ -81,33 +79,16 @@ FAMILIES = {
         make_inputs=make_inpaint_inputs,
     ),
     "EasyAnimateControlPipeline": Family(refusal="cannot encode a prompt in diffusers 0.42"),
-    HELIOS: Family(
-        defaults={"fps": 24},
-        scales=(8, 4),
-        find_modes=lambda configs: find_helios_modes(HELIOS),
-        clip="beginning",
-        min_clip=33,
-        count_sections=count_helios_sections,
-    ),
-    PYRAMID: Family(
-        defaults={"fps": 24},
-        scales=(8, 4),
-        find_modes=lambda configs: find_helios_modes(PYRAMID),
-        clip="beginning",
-        min_clip=33,
-        count_sections=count_helios_sections,
-    ),
-    "Kandinsky5T2VPipeline": Family(defaults={"fps": 24}, scales=(8, 4), latents="bthwc"),
-    # It evens out the first four latents by those that follow.
-    "Kandinsky5I2VPipeline": Family(defaults={"fps": 24}, scales=(8, 4), min_frames=17, latents="bthwc"),
-    "Kandinsky6TI2VAPipeline": Family(scales=(16, 4)),
-    "Kandinsky6SRPipeline": Family(refusal="enlarges a video"),
     "LattePipeline": Family(
         defaults={"fps": 8}, frame_grid=FrameGrid(step=16, offset=0), find_max_frames=find_latte_length
     ),
-    "MochiPipeline": Family(defaults={"width": 848, "height": 480, "fps": 30}, scales=(8, 6)),
-    "MotifVideoPipeline": Family(defaults={"fps": 24, "guidance_scale": 8.0}, scales=(8, 4)),
-    "MotifVideoImage2VideoPipeline": Family(defaults={"fps": 24, "guidance_scale": 8.0}, scales=(8, 4)),
+    # Half of its steps, rounded down, are even, and are divided by their number.
+    "MochiPipeline": Family(defaults={"width": 848, "height": 480, "fps": 30}, scales=(8, 6), min_steps=2),
+    MOTIF: Family(defaults=MOTIF_DEFAULTS, scales=(8, 4), find_modes=find_motif_modes),
+    # It leaves a first frame out of a single latent.
+    MOTIF_IMAGE: Family(
+        defaults=MOTIF_DEFAULTS, scales=(8, 4), find_modes=lambda configs: MOTIF_MODES, min_given_frames=5
+    ),
     "SanaVideoPipeline": Family(defaults=SANA, scales=(8, 4), find_modes=find_sana_modes, fixed=EXACT_SIZE),
     "SanaImageToVideoPipeline": Family(defaults=SANA, scales=(8, 4), find_modes=find_sana_modes, fixed=EXACT_SIZE),
     "SanaWMPipeline": Family(refusal="needs the path of a camera"),

@@ -1,8 +1,7 @@
-"""Wan 2.1 and 2.2, and what was made from them."""
+"""Wan 2.1 and 2.2, and what was made from them and works as they do."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -80,18 +79,20 @@ def make_vace_inputs(request: GenerationRequest) -> dict[str, Any]:
     return {"video": video, "mask": mask}
 
 
-def make_beginning(request: GenerationRequest) -> dict[str, Any]:
-    """What the video begins with, an image or a clip: one frame and groups of four."""
-    given = [request.start_image] if request.start_image is not None else list(request.clip or ())
-    return {"video": given[: (len(given) - 1) // 4 * 4 + 1]} if given else {}
-
-
-def find_prefix_modes(name: str) -> Callable[[Configs], Modes]:
-    return lambda configs: {"text": name, "first_frame": name, "clip": name}
+def find_options(configs: Configs) -> dict[str, Any]:
+    """Guidance of a second expert where the steps are divided between two."""
+    is_divided = configs.get("model_index", {}).get("boundary_ratio") is not None
+    return {} if is_divided else {"guidance_scale_2": None}
 
 
 def family(**facts: Any) -> Family:
-    return Family(defaults=DEFAULTS, scales=SCALES, find_native_sizes=find_native_sizes, **facts)
+    return Family(
+        defaults=DEFAULTS,
+        scales=SCALES,
+        find_native_sizes=find_native_sizes,
+        find_options=find_options,
+        **facts,
+    )
 
 
 IMAGE = "WanImageToVideoPipeline"
@@ -105,24 +106,9 @@ FAMILIES = {
     VACE: family(
         find_modes=lambda configs: {"text": VACE, "first_frame": VACE, "first_and_last_frame": VACE, "clip": VACE},
         make_inputs=make_vace_inputs,
+        takes_both=True,
     ),
     "WanAnimatePipeline": Family(refusal="needs a video of poses and one of a face beside the image"),
-    "LucyEditPipeline": Family(defaults={"fps": 24}, scales=(16, 4)),
-    "AnyFlowPipeline": Family(
-        defaults=DEFAULTS,
-        scales=SCALES,
-        make_inputs=make_beginning,
-        clip="beginning",
-        find_modes=find_prefix_modes("AnyFlowPipeline"),
-        latents="btchw",
-    ),
-    "AnyFlowFARPipeline": Family(
-        defaults=DEFAULTS,
-        scales=SCALES,
-        make_inputs=make_beginning,
-        clip="beginning",
-        find_modes=find_prefix_modes("AnyFlowFARPipeline"),
-        latents="btchw",
-    ),
+    "LucyEditPipeline": Family(defaults={"fps": 24}, scales=(16, 4), find_options=find_options),
     "ChronoEditPipeline": Family(refusal="edits an image and makes no video that is meant to be watched"),
 }

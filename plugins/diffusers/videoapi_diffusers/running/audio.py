@@ -10,13 +10,15 @@ from videoapi import Audio, ModelError
 from videoapi_diffusers.components import SOUND
 
 
-def read_audio(output: Any, pipeline: Any, index: int) -> Audio | None:
-    """The sound of the video with that index, if the pipeline makes one."""
+def read_audio(output: Any, pipeline: Any, index: int, count: int) -> Audio | None:
+    """The sound of the video with that index of so many, if the pipeline makes one."""
     sound = next((value for name in ("audio", "sound") if (value := getattr(output, name, None)) is not None), None)
     if sound is None:
         return None
     samples = torch.as_tensor(sound[index] if isinstance(sound, list) else sound).float().cpu()
-    samples = samples.reshape(-1, samples.shape[-1]) if samples.ndim < 3 else samples[index]
+    if samples.ndim == 3 or (count > 1 and samples.ndim == 2):
+        samples = samples[index]
+    samples = samples.reshape(-1, samples.shape[-1])
     return Audio(samples=samples.T.clamp(-1, 1).contiguous().numpy(), sample_rate=_find_sample_rate(pipeline))
 
 

@@ -78,7 +78,7 @@ class DiffusersPipeline:
         return [
             Clip(
                 frames=each_watched(to_arrays(frames, first), DECODING, self._remedy),
-                audio=read_audio(output, pipeline, index),
+                audio=read_audio(output, pipeline, index, len(videos)),
             )
             for index, frames in enumerate(videos)
         ]

@@ -24,8 +24,9 @@ class Watch:
     def __init__(self, pipeline: Any, progress: Progress, sections: int) -> None:
         self._pipeline = pipeline
         self._progress = progress
-        self._sections = sections
+        self._sections_left = sections
         self._done = 0
+        self._done_in_section = 0
         # Of the scheduler's steps: a clip with some noise begins in the middle of them.
         self._share = 1.0
         self._is_denoising = False
@@ -81,8 +82,14 @@ class Watch:
 
     def _count(self, latents: torch.Tensor | None) -> None:
         self._done += 1
+        self._done_in_section += 1
         self.latents = latents
-        total = max(self._done, self._sections * self._find_total())
+        in_section = self._find_total()
+        if self._done_in_section >= in_section:
+            self._sections_left -= 1
+            self._done_in_section = 0
+        # The sections to come may have fewer steps than this one.
+        total = self._done + max(0, self._sections_left * in_section - self._done_in_section)
         self._progress.step(self._done, total)
         if self._done == total:
             self._is_denoising = False
