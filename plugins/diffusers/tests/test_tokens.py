@@ -108,7 +108,15 @@ def read(warnings: list[str]) -> dict[str, tuple[int, int]]:
     return {match[1]: (int(match[2]), int(match[3])) for match in found if match}
 
 
-@pytest.mark.parametrize("name", [name for name in TINY if name != "stable_video"])
+def test_a_pipeline_that_cuts_nothing_warns_of_nothing(make: Any) -> None:
+    """Cosmos 3 reads a text whatever its length."""
+    model = make("cosmos3")
+    warnings, plain = model.ask("text", write(MANY))
+    assert read(warnings) == {}
+    assert not is_same(plain, model.ask("text", write(MANY, changed=MANY))[1])
+
+
+@pytest.mark.parametrize("name", [name for name in TINY if name not in ("stable_video", "cosmos3")])
 def test_the_last_token_that_is_read_changes_the_video_and_the_next_one_does_not(name: str, make: Any) -> None:
     model = make(name)
     for mode in sorted(model.spec.modes):
