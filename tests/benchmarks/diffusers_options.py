@@ -12,7 +12,9 @@ of a new prompt lacks its share, and so does what is spared by the same prompt a
 from __future__ import annotations
 
 import argparse
+import signal
 import statistics
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -189,6 +191,8 @@ def run(arguments: argparse.Namespace, folder: Path) -> None:
 
 
 def main() -> None:
+    # So that one whose time is over leaves no weights and no processes.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("It was ended."))
     arguments = read_arguments()
     if arguments.folder:
         run(arguments, arguments.folder)
