@@ -38,6 +38,7 @@ bench: $(VENV)/test
 	$(BIN)/python -m tests.benchmarks.jobs
 	$(BIN)/python -m tests.benchmarks.stablediffusion
 	$(BIN)/python -m tests.benchmarks.diffusers
+	$(BIN)/python -m tests.benchmarks.diffusers_options --model tiny --device cpu
 	$(BIN)/python -m tests.benchmarks.batches
 	$(BIN)/python -m tests.benchmarks.bad_inputs
 	$(BIN)/python -m tests.benchmarks.metrics
