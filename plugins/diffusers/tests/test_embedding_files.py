@@ -47,16 +47,17 @@ request = GenerationRequest(prompt="a b c", negative_prompt="d", width=48, heigh
 frames = pipeline.generate(request, RecordingProgress()).frames
 print(len(calls), hashlib.sha256(b"".join(frame.tobytes() for frame in frames)).hexdigest())
 """
-# Writes and reads the same embeddings as the other processes, more than there is room for.
+# Writes and reads the same embeddings as the other processes, more than there is room for, and in no order: what is
+# written in turn would be gone whenever its turn comes again.
 MANY = """
-import sys
+import random, sys
 from pathlib import Path
 import torch
 from videoapi_diffusers.running.embedding_files import EmbeddingFiles
 files = EmbeddingFiles(Path(sys.argv[1]), 1, b"model")
 found = 0
-for turn in range(300):
-    number = turn % 7
+for _ in range(300):
+    number = random.randrange(7)
     kept = files.read(bytes([number]))
     if kept is None:
         files.write(bytes([number]), (torch.full((50_000,), float(number)),))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +29,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     WanPipeline(**make_components(transformer=make_transformer(num_layers=3))).save_pretrained(folder)
     return folder
-
-
-@pytest.fixture(autouse=True)
-def backend() -> Iterator[None]:
-    """diffusers keeps the last one that was set for the whole process."""
-    from diffusers.models.attention_dispatch import _AttentionBackendRegistry
-
-    before = _AttentionBackendRegistry._active_backend
-    yield
-    _AttentionBackendRegistry._active_backend = before
 
 
 def file(folder: Path, **diffusers: Any) -> ModelFile:
@@ -102,6 +91,15 @@ def test_a_backend_that_works_here_makes_nearly_the_same(folder: Path, make: Any
     model = open_model(folder, attention_backend=name)
     assert {block.attn1.processor._attention_backend.value for block in model.pipeline.transformer.blocks} == {name}
     assert np.abs(make(model) - plain).max() <= 1
+
+
+def test_a_backend_is_that_of_one_model(folder: Path, make: Any) -> None:
+    other = open_model(folder)
+    plain = make(other)
+    with pytest.raises(ModelError):
+        open_model(folder, attention_backend="_native_cudnn")
+    for model in (other, open_model(folder)):
+        assert np.array_equal(make(model), plain)
 
 
 @pytest.mark.parametrize("name", ["flash", "_flash_3", "sage", "xformers", "_native_cudnn"])

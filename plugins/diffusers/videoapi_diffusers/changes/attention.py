@@ -27,12 +27,17 @@ def read(config: ModelFile) -> str:
 
 
 def apply(pipeline: Any, wanted: str) -> None:
+    """For this model alone. Raises ModelError."""
+    from diffusers.models.attention_dispatch import attention_backend
+
     parts = parts_of(pipeline, TRANSFORMERS)
     if not any(_has_choice(part) for part in parts):
         raise ModelError(f"{type(pipeline).__name__} has no attention that could be calculated by '{wanted}'.")
     for part in parts:
         try:
-            part.set_attention_backend(wanted)
+            # diffusers would take it from then on wherever nothing else was asked for, in other models too.
+            with attention_backend(wanted):
+                part.set_attention_backend(wanted)
         # A library's own errors, of any kind: it is not installed, too old, or made for another device.
         except Exception as error:
             text = describe_failure(error)
