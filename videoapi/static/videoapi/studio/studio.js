@@ -39,9 +39,14 @@ async function start() {
 
 async function showModel() {
   const name = select.value;
-  const model = await api.model(name);
-  // Another may have been chosen while this one was asked for.
-  if (select.value === name) form.show(model);
+  form.element.ariaBusy = "true";
+  try {
+    const model = await api.model(name);
+    // Another may have been chosen while this one was asked for.
+    if (select.value === name) form.show(model);
+  } finally {
+    form.element.ariaBusy = String(select.value !== name);
+  }
 }
 
 async function reuse(request) {
@@ -69,6 +74,8 @@ form.element.addEventListener("submit", async (event) => {
   button.disabled = true;
   message.textContent = "";
   try {
+    // What the chosen one takes may not be there yet.
+    if (form.model?.id !== select.value) await showModel();
     await api.generate(await form.read());
     gallery.refresh();
   } catch (error) {
