@@ -45,7 +45,7 @@ async function showModel() {
     // Another may have been chosen while this one was asked for.
     if (select.value === name) form.show(model);
   } finally {
-    form.element.ariaBusy = String(select.value !== name);
+    if (select.value === name) form.element.ariaBusy = "false";
   }
 }
 
