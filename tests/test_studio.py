@@ -134,7 +134,7 @@ def test_frames_and_clips_are_sent(studio: Any, faulty_server: Server) -> None:
     write(studio, prompt="from red to blue")
     for name, color in (("start_image", "red"), ("end_image", "blue")):
         studio.set_input_files(f"[name={name}]", {"name": "a.png", "mimeType": "image/png", "buffer": plain(color)})
-    assert studio.locator(".file img:visible").count() == 2
+    expect(studio.locator(".file img:visible")).to_have_count(2)
     identifier, _ = generate(studio)
     wait_for_video(studio)
     request = faulty_server.get(f"/video/{identifier}").json["request"]
