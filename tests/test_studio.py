@@ -130,6 +130,25 @@ def test_the_form_is_the_models(studio: Any, faulty_server: Server) -> None:
         assert studio.is_visible("#params") == (model == "faulty-good")
 
 
+def test_the_model_that_is_chosen_last_is_asked(studio: Any) -> None:
+    held: list[Any] = []
+    studio.route("**/v1/models/faulty-*", lambda route: held.append(route) if len(held) < 3 else route.continue_())
+    write(studio, prompt="anything")
+    studio.select_option("[name=model]", "faulty-text-alone")
+    # What it takes is not there yet, and what the next one takes comes later.
+    studio.click("text=Generate")
+    studio.select_option("[name=model]", "faulty-careful")
+    while len(held) < 3:
+        studio.wait_for_timeout(20)
+    *former, last = held
+    with studio.expect_request("**/video") as sent:
+        with studio.expect_response("**/faulty-text-alone"):
+            for route in former:
+                route.continue_()
+        last.continue_()
+    assert sent.value.post_data_json["model"] == "faulty-careful"
+
+
 def test_frames_and_clips_are_sent(studio: Any, faulty_server: Server) -> None:
     write(studio, prompt="from red to blue")
     for name, color in (("start_image", "red"), ("end_image", "blue")):

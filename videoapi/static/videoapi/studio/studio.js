@@ -75,7 +75,7 @@ form.element.addEventListener("submit", async (event) => {
   message.textContent = "";
   try {
     // What the chosen one takes may not be there yet.
-    if (form.model?.id !== select.value) await showModel();
+    while (form.model?.id !== select.value) await showModel();
     await api.generate(await form.read());
     gallery.refresh();
   } catch (error) {
