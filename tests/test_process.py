@@ -217,7 +217,14 @@ def test_previews_that_cannot_be_written_are_left_out_and_logged_once(start: Any
     (tmp_path / "preview.new.jpg").mkdir()
     assert process.generate(job(tmp_path, steps=25), listener, PATIENCE)
     assert not [message for message in listener.messages if message["kind"] == "preview"]
-    assert process.output.text().count("a preview could not be written and is left out") == 1
+    assert process.output.text().count("a preview could not be made and is left out") == 1
+
+
+def test_a_preview_that_a_model_cannot_make_costs_no_video(start: Any, tmp_path: Path) -> None:
+    process, listener = start("blind"), Listener()
+    process.load(listener, PATIENCE)
+    assert process.generate(job(tmp_path), listener, PATIENCE)
+    assert "IndexError" in process.output.text()
 
 
 def test_a_model_that_prints_without_end_is_not_held_up(start: Any, tmp_path: Path) -> None:

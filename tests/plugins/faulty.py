@@ -23,6 +23,7 @@ KINDS = (
     "refuse",
     "model-error",
     "slow",
+    "blind",
     "deaf",
     "leisurely",
     "greedy",
@@ -114,6 +115,8 @@ class FaultyPipeline:
             progress.step(step + 1, steps)
             if self.kind == "slow":
                 progress.preview(lambda step=step: np.full((6, 8, 3), 100 + step % 100, np.uint8))
+            if self.kind == "blind":
+                progress.preview(lambda: np.zeros(0)[1])
             if step == steps // 2:
                 fail(self.kind)
         progress.phase("decoding")

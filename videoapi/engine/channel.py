@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from videoapi.encoding import write_thumbnail
 from videoapi.engine.output import hide_paths
-from videoapi.exceptions import Cancelled, EncodingError
+from videoapi.exceptions import Cancelled
 from videoapi.types import Phase
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class OwnReporter:
     def preview(self, make: Callable[[], NDArray[np.uint8]]) -> None:
         now = time.monotonic()
         if now >= self._preview_at and self._index not in self._channel.dropped:
-            self._write_preview(make())
+            self._write_preview(make)
             # Never more than a small share of the work.
             self._preview_at = time.monotonic() + max(PREVIEW_SECONDS, 20 * (time.monotonic() - now))
         self._run.check()
@@ -160,16 +160,17 @@ class OwnReporter:
         self._channel.send(kind="warning", index=self._index, message=hide_paths(message))
         self._run.check()
 
-    def _write_preview(self, frame: NDArray[np.uint8]) -> None:
+    def _write_preview(self, make: Callable[[], NDArray[np.uint8]]) -> None:
         """It is not worth failing for."""
         # Complete under another name first: the worker may be reading the one before.
         unfinished = self._preview.with_suffix(".new.jpg")
         try:
-            write_thumbnail(frame, unfinished, enlarge=True)
+            write_thumbnail(make(), unfinished, enlarge=True)
             unfinished.replace(self._preview)
-        except (EncodingError, OSError):
+        # Whatever goes wrong in the plugin's own function as well.
+        except Exception:
             if not self._has_lost_preview:
-                logger.warning("a preview could not be written and is left out", exc_info=True)
+                logger.warning("a preview could not be made and is left out", exc_info=True)
             self._has_lost_preview = True
         else:
             self._channel.send(kind="preview", index=self._index)
