@@ -52,6 +52,13 @@ def test_the_folders_own_scheduler_can_have_options(text_folder: Path, make_requ
         make(text_folder, make_request, progress, diffusers={"scheduler_options": {"flow_shft": 9.0}})
 
 
+def test_an_option_of_the_folders_own_that_says_nothing_has_no_effect() -> None:
+    data = {"scheduler_options": {"flow_shift": None, "nested": {"a": 1}}}
+    file = ModelFile(Path("wan.yaml"), {"name": "wan", "backend": "diffusers", "diffusers": data})
+    assert read_changes(file) == {}
+    assert file.unread() == ["diffusers.scheduler_options.nested.a"]
+
+
 def test_an_option_that_the_scheduler_does_not_have_stays_unread_for_the_kernel_to_report() -> None:
     data = {"name": "wan", "backend": "diffusers", **scheduler("FlowMatchEulerDiscreteScheduler", flow_shift=8.0)}
     file = ModelFile(Path("wan.yaml"), data)

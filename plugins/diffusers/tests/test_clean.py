@@ -88,6 +88,19 @@ def test_what_a_step_does_not_say_is_shown_as_it_is(
     assert torch.equal(clean.find(latents, "bcthw"), latents)
 
 
+@pytest.mark.parametrize(
+    ("name", "is_clean"), [("FlowMatchEulerDiscreteScheduler", True), ("FlowMatchHeunDiscreteScheduler", False)]
+)
+def test_what_is_left_of_the_scheduler_before_says_nothing(name: str, is_clean: bool) -> None:
+    before = make("UniPCMultistepScheduler", predict_x0=True, **FLOW).config
+    scheduler, clean = getattr(diffusers, name).from_config(before), CleanLatents()
+    assert scheduler.config.predict_x0
+    scheduler.set_timesteps(8)
+    with clean.following(scheduler):
+        latents = take_flow_step(scheduler)
+    assert torch.equal(clean.find(latents, "bcthw"), latents) is not is_clean
+
+
 def test_before_the_first_step_and_of_another_shape_they_are_as_they_are() -> None:
     scheduler, clean = make("FlowMatchEulerDiscreteScheduler"), CleanLatents()
     assert torch.equal(clean.find(NOISE, "bcthw"), NOISE)

@@ -251,6 +251,12 @@ def test_attention_that_cannot_be_divided_is_an_error_of_the_load(start: Any) ->
 
 
 @pytest.mark.slow
+def test_what_does_not_go_with_the_model_is_an_error_of_the_load(start: Any) -> None:
+    with pytest.raises(ModelError, match="The model cannot make a video with the scheduler options: "):
+        start(scheduler_options={"use_dynamic_shifting": True})
+
+
+@pytest.mark.slow
 def test_weights_that_cannot_be_loaded_are_an_error_of_the_load(start: Any, text_folder: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(text_folder, tmp_path / "cut")
     weights = folder / "transformer" / "diffusion_pytorch_model.safetensors"

@@ -107,6 +107,31 @@ def make_clip() -> Any:
     return [Image.new("RGB", (48, 32), color) for color in ("red", "blue", "red", "blue", "red")]
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", ["anyflow", "anyflow_far"])
+def test_an_autoencoder_that_reads_the_beginning_is_brought_to_the_device(
+    name: str, folders: Any, make_request: Any, progress: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from accelerate.hooks import CpuOffload
+
+    from plugins.diffusers.tests.table import make_spec
+    from plugins.diffusers.tests.tiny import TINY
+
+    spec = make_spec(folders(name))
+    model = load(**spec.settings)
+    placement.PLACES["model"](model.pipeline, CPU)
+    order: list[str] = []
+    vae, before = model.pipeline.vae, CpuOffload.pre_forward
+    monkeypatch.setattr(
+        CpuOffload,
+        "pre_forward",
+        lambda hook, module, *a, **k: order.extend(["brought"] * (module is vae)) or before(hook, module, *a, **k),
+    )
+    vae.encoder.register_forward_pre_hook(lambda *_: order.append("encodes"))
+    frames_of(model, make_request(**TINY[name].ask("first_frame", spec)), progress)
+    assert order[:2] == ["brought", "encodes"]
+
+
 def test_a_component_is_alone_on_the_device_also_where_a_remembered_text_asks_no_encoder(
     text_folder: Path, make_request: Any, progress: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

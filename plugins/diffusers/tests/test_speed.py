@@ -163,11 +163,19 @@ def test_what_is_warmed_up_is_printed(folder: Path, monkeypatch: Any, capsys: An
     assert [line.split(" after ")[0] for line in lines[1::2]] == ["48x32x5 is warm", "32x32x5 is warm"]
 
 
-@pytest.mark.parametrize("name", ["wan_image", "wan_first_and_last", "lucy_edit"])
-def test_every_mode_can_be_warmed_up(tmp_path: Path, monkeypatch: Any, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("wan_image", {}),
+        ("wan_first_and_last", {}),
+        ("lucy_edit", {}),
+        ("wan_text", {"pipeline_type": "WanVideoToVideoPipeline"}),
+    ],
+)
+def test_every_mode_can_be_warmed_up(tmp_path: Path, monkeypatch: Any, name: str, keys: Any) -> None:
     monkeypatch.setattr("torch.nn.Module.compile", lambda *_, **__: None)
     TINY[name].build().save_pretrained(tmp_path)
-    open_model(tmp_path, compile=True)
+    open_model(tmp_path, compile=True, **keys)
 
 
 @pytest.mark.slow

@@ -245,6 +245,17 @@ def test_a_text_with_the_prompt_in_it_is_another_one() -> None:
     assert listen(tokenizer, "d e f g", prompt="a b", max_length=2) == []
 
 
+def test_a_negative_prompt_that_nothing_reads_is_not_looked_for_in_the_prompt() -> None:
+    """Without guidance."""
+    tokenizer, warnings = make_tokenizer(), list[str]()
+    listener = Listener(0)
+    with listener.listening(SimpleNamespace(components={"tokenizer": tokenizer})):
+        tokenizer(["a b c d e f"], max_length=4, truncation=True)
+    request = SimpleNamespace(prompt="a b c d e f", negative_prompt="e f")
+    listener.warn([request], [SimpleNamespace(warn=warnings.append)])  # type: ignore[list-item]
+    assert warnings == ["The prompt has 6 tokens; the model reads the first 3."]
+
+
 def test_a_tokenizer_in_a_processor_is_heard() -> None:
     tokenizer = make_tokenizer()
     listener, processor = Listener(0), SimpleNamespace(tokenizer=tokenizer)

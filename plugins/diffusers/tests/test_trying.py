@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from plugins.diffusers.tests.table import make_spec
+from plugins.diffusers.tests.tiny import TINY
 from videoapi import Clip, ConfigurationError, Defaults, InvalidRequest, ModelError, ModelFile, ModelSpec, OutOfMemory
 from videoapi_diffusers.plugin import build_spec, load_model
 from videoapi_diffusers.running.trying import FRAMES, SIDE, try_out
@@ -56,12 +57,17 @@ def test_what_does_not_go_with_the_model_is_an_error_of_the_load(
         ("latte", {"scheduler": "EulerDiscreteScheduler"}),
     ],
 )
-def test_what_goes_with_it_is_tried_and_loaded(
-    name: str, keys: Any, folders: Folders, caplog: pytest.LogCaptureFixture
+def test_what_goes_with_it_is_tried_and_loaded_and_used(
+    name: str, keys: Any, folders: Folders, caplog: pytest.LogCaptureFixture, make_request: Any, progress: Any
 ) -> None:
     with caplog.at_level(logging.INFO, "videoapi_diffusers"):
-        open_model(folders(name), **keys)
+        model = open_model(folders(name), **keys)
     assert f"Trying the scheduler {keys['scheduler']}" in caplog.text
+    seen, spec = progress(), make_spec(folders(name))
+    request = make_request(**TINY[name].ask("text", spec), num_inference_steps=3)
+    assert len(list(model.generate(request, seen).frames)) == request.num_frames
+    # It has learnt from what was tried.
+    assert bool(seen.previews) == (name != "ltx")
 
 
 def test_what_the_folder_has_itself_is_not_tried(folders: Folders, caplog: pytest.LogCaptureFixture) -> None:
@@ -76,9 +82,11 @@ class Picky:
     def __init__(self, error: Exception) -> None:
         self.error = error
         self.asked: list[tuple[int, int, int]] = []
+        self.params: dict[str, Any] = {}
 
     def generate(self, request: Any, progress: Any) -> Clip:
         self.asked.append((request.width, request.height, request.num_frames))
+        self.params = request.params
         if len(self.asked) == 1:
             raise self.error
         return Clip(frames=[])
@@ -94,6 +102,14 @@ def test_a_model_that_makes_no_small_videos_is_tried_at_its_own_size() -> None:
     full = Picky(OutOfMemory("No more."))
     try_out(full, spec, "the scheduler X")
     assert len(full.asked) == 1
+
+
+def test_the_files_own_cache_is_tried_whatever_the_default_is(folders: Folders) -> None:
+    spec = make_spec(folders("wan_text"), diffusers={"cache": "first_block", "quality": "lossless"})
+    picky = Picky(InvalidRequest("size", "Not this one."))
+    try_out(picky, spec, "the cache first_block")
+    assert spec.params["quality"]["default"] == "lossless"
+    assert picky.params["quality"] == "first_block"
 
 
 def test_weights_that_a_text_encoder_lacks_are_an_error_and_not_random_numbers(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from videoapi import ModelError, ModelFile
+from videoapi_diffusers.components import read_options
 from videoapi_diffusers.families import Modes
 
 KEY = "limits.max_batch_size"
@@ -68,8 +69,8 @@ EQUAL_SCHEDULERS = frozenset(
         "UniPCMultistepScheduler",
     }
 )
-"""Those that add no noise at their steps. Most pipelines have it drawn by nobody's seed, for all videos of a call
-together."""
+"""Those that add no noise at their steps, or draw it by each video's own seed. Most pipelines have the others draw it
+by nobody's seed, for all videos of a call together."""
 PARALLEL = "with diffusers.context_parallel, the processes share one video"
 
 
@@ -93,7 +94,7 @@ def _find_problem(modes: Modes) -> str:
 
 def check_scheduler(scheduler: Any) -> None:
     """Raises ModelError for one that adds noise at each step, or of which that is not known."""
-    name, config = type(scheduler).__name__, scheduler.config
-    is_noisy = config.get("stochastic_sampling") or str(config.get("algorithm_type", "")).startswith("sde-")
+    name, options = type(scheduler).__name__, read_options(scheduler)
+    is_noisy = options.get("stochastic_sampling") or str(options.get("algorithm_type", "")).startswith("sde-")
     if name not in EQUAL_SCHEDULERS or is_noisy:
         raise ModelError(f"'{KEY}' must be 1 with a {name}, which adds noise at each step or was not tried.")

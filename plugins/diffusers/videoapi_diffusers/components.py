@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from typing import Any
 
@@ -24,3 +25,9 @@ def modules_of(pipeline: Any) -> dict[str, Any]:
 def parts_of(pipeline: Any, names: Iterable[str]) -> list[Any]:
     """The components of these names that it has."""
     return [part for name in names if (part := getattr(pipeline, name, None)) is not None]
+
+
+def read_options(scheduler: Any) -> dict[str, Any]:
+    """The scheduler's configuration without what it does not know: diffusers keeps the options of the one before it."""
+    known = inspect.signature(type(scheduler).__init__).parameters
+    return {name: value for name, value in scheduler.config.items() if name in known}

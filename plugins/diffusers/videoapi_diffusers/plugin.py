@@ -60,16 +60,24 @@ def load_model(spec: ModelSpec) -> Pipeline:
     from videoapi_diffusers.running.warming import warm_up
 
     settings = dict(spec.settings)
+    changes = spec.settings["changes"]
+    what = " and ".join(_find_departures(spec, changes))
     if parallel := settings.pop("parallel", None):
-        return load_parallel(settings, parallel)
+        shared = load_parallel(settings, parallel)
+        try:
+            if what:
+                try_out(shared, spec, what)
+        except BaseException:
+            shared.close()
+            raise
+        return shared
     pipeline = load(**settings)
     if spec.limits.max_batch_size > 1:
         check_scheduler(pipeline.pipeline.scheduler)
-    changes = spec.settings["changes"]
     if "compile" in changes:
         warm_up(pipeline, spec, changes["compile"]["warm_up"])
-    elif what := _find_departures(spec, changes):
-        try_out(pipeline, spec, " and ".join(what))
+    elif what:
+        try_out(pipeline, spec, what)
     return pipeline
 
 
@@ -78,7 +86,7 @@ def _find_departures(spec: ModelSpec, changes: Mapping[str, Any]) -> list[str]:
     settings = spec.settings
     index = Source(settings["source"], settings["revision"]).read_index() or {}
     own, given = index.get("_class_name"), settings["pipeline_class"]
-    found = [describe for name in TO_BE_TRIED if name in changes and (describe := TO_BE_TRIED[name](changes[name]))]
+    found = [say(changes[name]) for name, say in TO_BE_TRIED.items() if name in changes]
     return [*([f"the pipeline_type {given} in place of {own}"] if own != given else []), *found]
 
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from videoapi import ConfigurationError, ModelError, ModelFile
+from videoapi_diffusers.components import read_options
 from videoapi_diffusers.signature import known_schedulers, read_scheduler
 from videoapi_diffusers.words import did_you_mean
 
@@ -22,7 +23,8 @@ def read(config: ModelFile) -> dict[str, Any]:
     name = config.get(KEY, str, "")
     if not name:
         given = {key: _read_any(config, f"{OPTIONS}.{key}") for key in config.names(OPTIONS)}
-        return {"name": "", "options": given} if given else {}
+        options = {key: value for key, value in given.items() if value is not None}
+        return {"name": "", "options": options} if options else {}
     known = read_scheduler(name)
     if not known:
         hint = did_you_mean(name, known_schedulers())
@@ -87,4 +89,4 @@ def _make_scheduler(old: Any, name: str, options: Mapping[str, Any]) -> Any:
 
 
 def _follows_flow(scheduler: Any) -> bool:
-    return "FlowMatch" in type(scheduler).__name__ or bool(scheduler.config.get("use_flow_sigmas"))
+    return "FlowMatch" in type(scheduler).__name__ or bool(read_options(scheduler).get("use_flow_sigmas"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import MethodType
 from typing import Any
 
 from videoapi import GenerationRequest
@@ -17,6 +18,13 @@ FAR_FRAMES = 5
 
 def find_modes(name: str) -> Callable[[Configs], Modes]:
     return lambda configs: {"text": name, "first_frame": name, "clip": name}
+
+
+def prepare(pipeline: Any) -> None:
+    """The pipeline has its autoencoder encode by a method that does not bring it to the device."""
+    from diffusers.utils.accelerate_utils import apply_forward_hook
+
+    pipeline.vae._encode = MethodType(apply_forward_hook(type(pipeline.vae)._encode), pipeline.vae)
 
 
 def count_latents(num_frames: int) -> int:
@@ -53,7 +61,13 @@ def split_chunks(latents: int) -> list[int]:
 
 def family(name: str, **facts: Any) -> Family:
     return Family(
-        defaults={"fps": 16}, scales=(8, 4), clip="beginning", find_modes=find_modes(name), latents="btchw", **facts
+        defaults={"fps": 16},
+        scales=(8, 4),
+        clip="beginning",
+        find_modes=find_modes(name),
+        latents="btchw",
+        prepare=prepare,
+        **facts,
     )
 
 

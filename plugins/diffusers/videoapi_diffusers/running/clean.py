@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from videoapi_diffusers.components import read_options
+
 # Of a scheduler's `algorithm_type`: what it keeps of the steps before are clean latents.
 KEEPS_CLEAN = ("dpmsolver++", "sde-dpmsolver++", "data_prediction")
 # Those whose step is a straight line from the noise to the clean latents, as far as the next sigma.
@@ -73,11 +75,11 @@ def _find_clean(scheduler: Any, model_output: torch.Tensor, output: Any) -> torc
     for name in ("pred_original_sample", "denoised"):
         if isinstance(found := getattr(output, name, None), torch.Tensor):
             return found
-    config = scheduler.config
-    if config.get("predict_x0") or config.get("algorithm_type") in KEEPS_CLEAN:
+    options = read_options(scheduler)
+    if options.get("predict_x0") or options.get("algorithm_type") in KEEPS_CLEAN:
         kept: torch.Tensor | None = scheduler.model_outputs[-1]
         return kept
-    if type(scheduler).__name__ in STRAIGHT and not config.get("stochastic_sampling"):
+    if type(scheduler).__name__ in STRAIGHT and not options.get("stochastic_sampling"):
         rest: torch.Tensor = output.prev_sample - scheduler.sigmas[scheduler.step_index] * model_output
         return rest
     return None

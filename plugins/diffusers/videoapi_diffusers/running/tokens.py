@@ -44,9 +44,11 @@ class Listener:
 
     def warn(self, requests: Sequence[GenerationRequest], each: Sequence[Progress]) -> None:
         """Tell each request's client of every text of which no tokenizer gave all to the model."""
+        said = {text for request in requests for text in (request.prompt, request.negative_prompt)}
         for request, progress in zip(requests, each, strict=True):
             for name, text in (("prompt", request.prompt), ("negative prompt", request.negative_prompt)):
-                counts = [self._count(heard, text) for heard in self._heard.values()]
+                longer = [other for other in said if text in other and text.strip() != other.strip()]
+                counts = [self._count(_leave_out(heard, longer), text) for heard in self._heard.values()]
                 # A second encoder of a summary reads less than the first one of all details.
                 count, limit = max(counts, key=lambda found: found[1] / (found[0] or 1), default=(0, 0))
                 if limit < count:
@@ -68,6 +70,11 @@ class Listener:
                 kept = each.kept[: -self._lost] if self._lost and each.cut and has_template else each.kept
                 limit = min(limit, _count_within(kept, (start, end)))
         return count, limit
+
+
+def _leave_out(heard: Sequence[Heard], prompts: Sequence[str]) -> Sequence[Heard]:
+    """Those of the texts that have none of the prompts in them."""
+    return [each for each in heard if not any(_find(prompt, each.text) for prompt in prompts)]
 
 
 def _find_tokenizers(pipeline: Any) -> list[Any]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from videoapi import GenerationRequest, InvalidRequest, ModelError, ModelSpec, OutOfMemory, Pipeline
+from videoapi_diffusers.quality import QUALITY
 from videoapi_diffusers.words import describe_failure
 
 logger = logging.getLogger(__name__)
 
 # Pixels of the shorter side, and frames: small enough to be done in a moment, large enough for any network.
 SIDE, FRAMES = 256, 9
+# Some need two, and a strength leaves out the first.
 STEPS = 2
 
 
@@ -44,10 +46,13 @@ def try_out(pipeline: Pipeline, spec: ModelSpec, what: str) -> None:
         for side in (defaults.width, defaults.height)
     )
     sizes = [(width, height, min(FRAMES, defaults.num_frames)), (defaults.width, defaults.height, defaults.num_frames)]
+    # The file's own cache need not be the default.
+    cache = spec.settings.get("changes", {}).get("cache")
+    params = {QUALITY: cache["name"]} if cache else {}
     logger.info("Trying %s", what)
     for last, size in enumerate(dict.fromkeys(sizes), 1):
         try:
-            make_video(pipeline, spec, *size, steps=STEPS)
+            make_video(pipeline, spec, *size, **params)
             return
         except OutOfMemory as error:
             # It says nothing of what was tried, and a request may ask for less.
@@ -60,21 +65,24 @@ def try_out(pipeline: Pipeline, spec: ModelSpec, what: str) -> None:
                 raise ModelError(f"The model cannot make a video with {what}: {text}") from error
 
 
-def make_video(pipeline: Pipeline, spec: ModelSpec, width: int, height: int, frames: int, *, steps: int) -> None:
-    """From the least that the model makes one from. Raises what its `generate` does."""
-    clip = pipeline.generate(_make_request(spec, width, height, frames, steps), Silent())
+def make_video(pipeline: Pipeline, spec: ModelSpec, width: int, height: int, frames: int, **params: Any) -> None:
+    """Of two steps, from the least that the model makes one from. Raises what its `generate` does."""
+    clip = pipeline.generate(_make_request(spec, width, height, frames, params), Silent())
     for _ in clip.frames or ():
         """They are decoded while they are read."""
 
 
-def _make_request(spec: ModelSpec, width: int, height: int, frames: int, steps: int) -> GenerationRequest:
-    """The least that the model makes a video from, with the request's defaults."""
+def _make_request(
+    spec: ModelSpec, width: int, height: int, frames: int, params: Mapping[str, Any]
+) -> GenerationRequest:
+    """The least that the model makes a video from, with a request's defaults where `params` does not say otherwise."""
     from PIL import Image
 
     grey = Image.new("RGB", (width, height), (128, 128, 128))
     count = spec.frame_grid.next_up(frames)
     is_text = "text" in spec.modes
     is_clip = not is_text and spec.modes == {"clip"}
+    defaults = {name: schema["default"] for name, schema in spec.params.items() if "default" in schema}
     needs_end = not is_text and not is_clip and "first_frame" not in spec.modes
     return GenerationRequest(
         prompt="",
@@ -83,11 +91,11 @@ def _make_request(spec: ModelSpec, width: int, height: int, frames: int, steps: 
         height=height,
         num_frames=count,
         fps=spec.defaults.fps,
-        num_inference_steps=steps,
+        num_inference_steps=STEPS,
         guidance_scale=spec.defaults.guidance_scale,
         seed=0,
         start_image=None if is_text or is_clip else grey,
         end_image=grey if needs_end else None,
         clip=[grey] * count if is_clip else None,
-        params={name: schema["default"] for name, schema in spec.params.items() if "default" in schema},
+        params={**defaults, **params},
     )

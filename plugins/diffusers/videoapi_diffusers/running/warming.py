@@ -14,7 +14,7 @@ WORDS = "Warming up"
 
 
 def warm_up(pipeline: Pipeline, spec: ModelSpec, shapes: Iterable[list[int]]) -> None:
-    """One step of the default size and of each of the shapes (width, height, frames), each printed as it begins.
+    """Two steps of the default size and of each of the shapes (width, height, frames), each printed as it begins.
 
     Raises ModelError where the model cannot make one, or cannot be compiled on this machine.
     """
@@ -27,7 +27,7 @@ def warm_up(pipeline: Pipeline, spec: ModelSpec, shapes: Iterable[list[int]]) ->
         sys.stderr.write(f"{WORDS} {name} ({index} of {len(wanted)})\n")
         started = time.monotonic()
         try:
-            make_video(pipeline, spec, width, height, frames, steps=1)
+            make_video(pipeline, spec, width, height, frames)
         except OutOfMemory:
             raise
         except (InvalidRequest, ModelError) as error:
