@@ -278,3 +278,16 @@ def test_an_unknown_model_is_a_404_that_suggests(server: Server, path: str) -> N
     assert (answer.status, answer.error["code"]) == (404, "not_found")
     assert "Unknown model" in answer.error["message"]
     assert ("Did you mean 'starter'?" in answer.error["message"]) == path.endswith("starte")
+
+
+def test_the_models_are_listed_with_their_aliases(faulty_server: Server) -> None:
+    models = {model["id"]: model for model in faulty_server.get("/v1/models").json["data"]}
+    assert {"starter", "video-model", "faulty-good"} <= models.keys()
+    expected = {
+        "id": "video-model",
+        "object": "model",
+        "owned_by": "videoapi-starter",
+        "modes": ["text", "first_frame", "first_and_last_frame"],
+        "available": True,
+    }
+    assert models["video-model"] == {"created": models["starter"]["created"], **expected}

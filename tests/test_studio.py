@@ -13,6 +13,7 @@ from playwright.sync_api import expect
 from tests.clips import encode_clip, greys
 from tests.images import plain
 from tests.server import Server, send
+from tests.studio import generate, open_studio, wait_for_form, wait_for_video, write
 
 SCRIPT = "<img src=x onerror=window.pwned=1><script>window.pwned=1</script>"
 
@@ -26,39 +27,6 @@ def studio(page: Any, faulty_server: Server) -> Any:
         faulty_server.delete(f"/v1/videos/{each['id']}")
     open_studio(page, faulty_server)
     return page
-
-
-def open_studio(page: Any, server: Server, model: str = "faulty-good") -> None:
-    page.goto(server.url)
-    page.locator("[name=model] option").first.wait_for(state="attached")
-    page.select_option("[name=model]", model)
-    wait_for_form(page)
-
-
-def wait_for_form(page: Any) -> None:
-    """It is what the chosen model takes."""
-    page.locator("#request[aria-busy=false]").wait_for()
-
-
-def write(page: Any, **fields: Any) -> None:
-    for name, value in fields.items():
-        page.fill(f"[name={name}]", str(value))
-
-
-def generate(page: Any) -> Any:
-    """The card of what is then made, and the request that was sent."""
-    with page.expect_response(lambda answer: answer.url.endswith("/video")) as answer:
-        page.click("text=Generate")
-    identifier = answer.value.json()["id"]
-    page.locator("article[data-status]").first.wait_for()
-    return identifier, answer.value.request.post_data_json
-
-
-def wait_for_video(page: Any) -> Any:
-    """Of the first card."""
-    video = page.locator("article >> nth=0").locator("video")
-    video.wait_for()
-    return video
 
 
 def test_a_video_is_made_shown_and_used_again(studio: Any, faulty_server: Server, tmp_path: Path) -> None:

@@ -277,19 +277,6 @@ def test_only_a_finished_generations_file_is_served(faulty_server: Server, name:
     assert faulty_server.get(f"/generated-videos/{name}").status == 404
 
 
-def test_the_models_are_listed_with_their_aliases(faulty_server: Server) -> None:
-    models = {model["id"]: model for model in faulty_server.get("/v1/models").json["data"]}
-    assert {"starter", "video-model", "faulty-good"} <= models.keys()
-    expected = {
-        "id": "video-model",
-        "object": "model",
-        "owned_by": "videoapi-starter",
-        "modes": ["text", "first_frame", "first_and_last_frame"],
-        "available": True,
-    }
-    assert models["video-model"] == {"created": models["starter"]["created"], **expected}
-
-
 def test_health_and_readiness(faulty_server: Server) -> None:
     assert faulty_server.get("/healthz").json == {"status": "ok"}
     ready = faulty_server.get("/readyz").json

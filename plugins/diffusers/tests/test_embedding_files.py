@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import resource
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -25,7 +24,7 @@ from plugins.diffusers.tests.tiny import TINY
 from videoapi import ConfigurationError, ModelFile
 from videoapi_diffusers import embeddings, load, placement
 from videoapi_diffusers.running import embedding_files
-from videoapi_diffusers.running.embedding_files import EmbeddingFiles, identify
+from videoapi_diffusers.running.embedding_files import EmbeddingFiles
 from videoapi_diffusers.running.embeddings import EmbeddingCache
 
 Folders = Callable[[str], Path]
@@ -249,47 +248,6 @@ def test_adapters_in_the_encoder_are_neither_written_nor_read(tmp_path: Path) ->
     ask(encoder, 1, 2)
     assert encoder.count == 3
     assert len(files_in(tmp_path)) == 1
-
-
-def test_another_precision_or_storage_is_another_model(
-    text_folder: Path, make_request: Any, progress: Any, tmp_path: Path
-) -> None:
-    quantized = {"quantization": {"scheme": "fp8", "components": ["text_encoder"]}}
-    counts = []
-    for options in ({}, {"dtype": "bfloat16"}, {"weights": quantized}, {}, {"dtype": "bfloat16"}):
-        pipeline = load(str(text_folder), "WanPipeline", **options, embeddings=in_folder(tmp_path))
-        calls = count_calls(pipeline.pipeline)
-        frames_of(pipeline, make_request(), progress)
-        counts.append(len(calls))
-    assert counts == [2, 2, 2, 0, 0]
-
-
-def test_an_identity_is_of_the_encoders_files_and_of_how_they_were_loaded(
-    text_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    encoder = load(str(text_folder), "WanPipeline").pipeline.text_encoder
-    model = shutil.copytree(text_folder, tmp_path / "model")
-
-    def find(weights: dict[str, Any] | None = None, name: str = "text_encoder") -> bytes | None:
-        return identify(name, encoder, model, weights or {}, CPU)
-
-    first = find()
-    assert first == find({"quantization": {"scheme": "fp8", "components": ["transformer"]}})
-    assert find(name="text_encoder_2") is None, "there are no such files"
-    found = {first, find({"variant": "fp16"})}
-    found.add(find({"quantization": {"scheme": "torchao_int8wo", "components": ["text_encoder"]}}))
-    monkeypatch.setattr(embedding_files, "version", lambda package: "0.1")
-    found.add(find())
-    monkeypatch.undo()
-    # Another file of the same name, size and date.
-    path = model / "text_encoder" / "model.safetensors"
-    status = path.stat()
-    path.write_bytes(bytes(reversed(path.read_bytes())))
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    found.add(find())
-    encoder.to(torch.bfloat16)
-    found.add(find())
-    assert len(found) == 6
 
 
 def test_the_folder_is_the_files(tmp_path: Path) -> None:

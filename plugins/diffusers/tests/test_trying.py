@@ -95,19 +95,19 @@ class Picky:
 def test_a_model_that_makes_no_small_videos_is_tried_at_its_own_size() -> None:
     spec = ModelSpec(name="wan", size_multiple=16, defaults=Defaults(width=832, height=480, num_frames=81))
     picky = Picky(InvalidRequest("size", "Not this one."))
-    try_out(picky, spec, "the scheduler X")
+    try_out(picky, spec, ["the scheduler X"])
     (width, height, frames), whole = picky.asked
     assert (height, frames, whole) == (SIDE, FRAMES, (832, 480, 81))
     assert width % 16 == 0
     full = Picky(OutOfMemory("No more."))
-    try_out(full, spec, "the scheduler X")
+    try_out(full, spec, ["the scheduler X"])
     assert len(full.asked) == 1
 
 
 def test_the_files_own_cache_is_tried_whatever_the_default_is(folders: Folders) -> None:
     spec = make_spec(folders("wan_text"), diffusers={"cache": "first_block", "quality": "lossless"})
     picky = Picky(InvalidRequest("size", "Not this one."))
-    try_out(picky, spec, "the cache first_block")
+    try_out(picky, spec, ["the cache first_block"])
     assert spec.params["quality"]["default"] == "lossless"
     assert picky.params["quality"] == "first_block"
 

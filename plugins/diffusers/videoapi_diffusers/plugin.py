@@ -60,13 +60,10 @@ def load_model(spec: ModelSpec) -> Pipeline:
     from videoapi_diffusers.running.warming import warm_up
 
     settings = dict(spec.settings)
-    changes = spec.settings["changes"]
-    what = " and ".join(_find_departures(spec, changes))
     if parallel := settings.pop("parallel", None):
         shared = load_parallel(settings, parallel)
         try:
-            if what:
-                try_out(shared, spec, what)
+            try_out(shared, spec, _find_departures(spec))
         except BaseException:
             shared.close()
             raise
@@ -74,16 +71,16 @@ def load_model(spec: ModelSpec) -> Pipeline:
     pipeline = load(**settings)
     if spec.limits.max_batch_size > 1:
         check_scheduler(pipeline.pipeline.scheduler)
-    if "compile" in changes:
-        warm_up(pipeline, spec, changes["compile"]["warm_up"])
-    elif what:
-        try_out(pipeline, spec, what)
+    if compiled := settings["changes"].get("compile"):
+        warm_up(pipeline, spec, compiled["warm_up"])
+    else:
+        try_out(pipeline, spec, _find_departures(spec))
     return pipeline
 
 
-def _find_departures(spec: ModelSpec, changes: Mapping[str, Any]) -> list[str]:
-    """What the model file has in another way than the folder: its authors have not tried it."""
-    settings = spec.settings
+def _find_departures(spec: ModelSpec) -> list[str]:
+    """What the model file has in another way than the folder, which is here: its authors have not tried it."""
+    settings, changes = spec.settings, spec.settings["changes"]
     index = Source(settings["source"], settings["revision"]).read_index() or {}
     own, given = index.get("_class_name"), settings["pipeline_class"]
     found = [say(changes[name]) for name, say in TO_BE_TRIED.items() if name in changes]

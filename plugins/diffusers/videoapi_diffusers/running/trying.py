@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from videoapi import GenerationRequest, InvalidRequest, ModelError, ModelSpec, OutOfMemory, Pipeline
@@ -34,11 +34,15 @@ class Silent:
         """Nor a client to tell."""
 
 
-def try_out(pipeline: Pipeline, spec: ModelSpec, what: str) -> None:
+def try_out(pipeline: Pipeline, spec: ModelSpec, departures: Sequence[str]) -> None:
     """Two steps of a small video, or of the default size where the model does not make small ones.
 
-    `what` is that which may not go with the model. Raises ModelError that says so where it is why neither can be made.
+    The departures are what may not go with the model; without any, nothing is tried. Raises ModelError that names them
+    where neither video can be made.
     """
+    if not departures:
+        return
+    what = " and ".join(departures)
     defaults = spec.defaults
     share = min(1.0, SIDE / min(defaults.width, defaults.height))
     width, height = (
