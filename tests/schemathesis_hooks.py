@@ -25,7 +25,8 @@ NUMBERS = {
     "step": range(1, 4),
 }
 IMAGES = ("start_image", "end_image", "input_reference")
-# Of a video that is there; in the stateful phase it is the one that a link leads to.
+# Of a video that is there; in the stateful phase it is the one that a link leads to, but for the remix: one that was made
+# from an image has none.
 OF_A_VIDEO = ("GET /v1/videos/{id}", "GET /v1/videos/{id}/content", "POST /v1/videos/{id}/remix")
 CREATE, REMIX = "POST /v1/videos", OF_A_VIDEO[-1]
 STARTING = (CREATE, "POST /v1/videos/edits", "POST /v1/videos/extensions")
@@ -37,7 +38,7 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     if case.meta is None or case.meta.generation.mode.is_negative:
         return
     label = case.operation.label
-    if label in OF_A_VIDEO and case.meta.phase.name != "stateful":
+    if label == REMIX or (label in OF_A_VIDEO and case.meta.phase.name != "stateful"):
         case.path_parameters["id"] = IDENTIFIER
     if isinstance(case.body, dict) and label in ("POST /video", *STARTING, REMIX):
         if label == "POST /video":
