@@ -25,8 +25,8 @@ NUMBERS = {
     "step": range(1, 4),
 }
 IMAGES = ("start_image", "end_image", "input_reference")
-# Of a video that is there; in the stateful phase it is the one that a link leads to, but for the remix: one that was made
-# from an image has none.
+# Of a video that is there; in the stateful phase it is the one that a link leads to, but for the remix: one that was
+# made from an image has none.
 OF_A_VIDEO = ("GET /v1/videos/{id}", "GET /v1/videos/{id}/content", "POST /v1/videos/{id}/remix")
 CREATE, REMIX = "POST /v1/videos", OF_A_VIDEO[-1]
 STARTING = (CREATE, "POST /v1/videos/edits", "POST /v1/videos/extensions")
