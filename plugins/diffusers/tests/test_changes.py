@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,18 @@ def test_the_folders_own_scheduler_can_have_options(text_folder: Path, make_requ
         ModelError, match="UniPCMultistepScheduler has no option 'flow_shft'; did you mean 'flow_shift'"
     ):
         make(text_folder, make_request, progress, diffusers={"scheduler_options": {"flow_shft": 9.0}})
+
+
+def test_the_shift_of_a_flow_is_that_of_the_folders_scheduler_and_not_what_is_left_of_another() -> None:
+    from diffusers import FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
+
+    from videoapi_diffusers.changes.scheduler import apply
+
+    before = UniPCMultistepScheduler(flow_shift=9.0, use_flow_sigmas=True, prediction_type="flow_prediction")
+    own = FlowMatchEulerDiscreteScheduler.from_config(before.config, shift=3.0)
+    pipeline = SimpleNamespace(scheduler=own)
+    apply(pipeline, {"name": "FlowMatchHeunDiscreteScheduler", "options": {}})
+    assert (own.config.flow_shift, pipeline.scheduler.config.shift) == (9.0, 3.0)
 
 
 def test_an_option_of_the_folders_own_that_says_nothing_has_no_effect() -> None:

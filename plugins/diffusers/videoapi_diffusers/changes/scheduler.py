@@ -21,18 +21,14 @@ WRONG: Mapping[str, tuple[str, ...]] = {"FlowMatchHeunDiscreteScheduler": ("Kand
 def read(config: ModelFile) -> dict[str, Any]:
     """The scheduler's name and its options: no name for the folder's own, and empty where that stays as it is."""
     name = config.get(KEY, str, "")
-    if not name:
-        given = {key: _read_any(config, f"{OPTIONS}.{key}") for key in config.names(OPTIONS)}
-        options = {key: value for key, value in given.items() if value is not None}
-        return {"name": "", "options": options} if options else {}
-    known = read_scheduler(name)
-    if not known:
+    known = read_scheduler(name) if name else dict.fromkeys(config.names(OPTIONS))
+    if name and not known:
         hint = did_you_mean(name, known_schedulers())
         raise config.error(KEY, f"is no scheduler of the installed diffusers: {name}{hint}")
     options = {
         key: value for key, default in known.items() if (value := _read_option(config, key, default)) is not None
     }
-    return {"name": name, "options": options}
+    return {"name": name, "options": options} if name or options else {}
 
 
 def _read_option(config: ModelFile, key: str, default: Any) -> Any:
@@ -74,8 +70,9 @@ def _make_scheduler(old: Any, name: str, options: Mapping[str, Any]) -> Any:
     scheduler_class = getattr(diffusers, name)
     known = read_scheduler(name)
     carried: dict[str, Any] = {}
-    if _follows_flow(old):
-        shift = old.config.get("flow_shift") or old.config.get("shift") or 1.0
+    own = read_options(old)
+    if "FlowMatch" in type(old).__name__ or own.get("use_flow_sigmas"):
+        shift = own.get("flow_shift") or own.get("shift") or 1.0
         if "use_flow_sigmas" in known:
             carried = {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "flow_shift": shift}
         elif "FlowMatch" in name:
@@ -86,7 +83,3 @@ def _make_scheduler(old: Any, name: str, options: Mapping[str, Any]) -> Any:
         return scheduler_class.from_config(old.config, **carried | dict(options))
     except (ValueError, TypeError, NotImplementedError, ImportError) as error:
         raise ModelError(f"{name} cannot be made with these options: {error}") from error
-
-
-def _follows_flow(scheduler: Any) -> bool:
-    return "FlowMatch" in type(scheduler).__name__ or bool(read_options(scheduler).get("use_flow_sigmas"))
