@@ -87,11 +87,12 @@ def test_a_file_that_is_not_the_one_that_was_meant_is_a_412(faulty_server: Serve
 
 
 def test_head_sends_no_body(faulty_server: Server, path: str) -> None:
+    begin = len(faulty_server.log)
     for each in (path, "/", "/docs", "/healthz", "/schema", "/static/videoapi/studio/icon.svg"):
         answer = send(urllib.request.Request(faulty_server.url + each, method="HEAD"))
         assert (answer.status, answer.body) == (200, b"")
         assert int(answer.headers["Content-Length"]) == len(faulty_server.get(each).body) > 0
-    assert "body" not in faulty_server.log
+    assert "body" not in faulty_server.log[begin:]
 
 
 @pytest.mark.parametrize(

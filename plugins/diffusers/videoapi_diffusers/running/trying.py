@@ -56,7 +56,7 @@ def try_out(pipeline: Pipeline, spec: ModelSpec, departures: Sequence[str]) -> N
     logger.info("Trying %s", what)
     for last, size in enumerate(dict.fromkeys(sizes), 1):
         try:
-            make_video(pipeline, spec, *size, **params)
+            make_video(pipeline, spec, *size, steps=STEPS, **params)
             return
         except OutOfMemory as error:
             # It says nothing of what was tried, and a request may ask for less.
@@ -69,15 +69,17 @@ def try_out(pipeline: Pipeline, spec: ModelSpec, departures: Sequence[str]) -> N
                 raise ModelError(f"The model cannot make a video with {what}: {text}") from error
 
 
-def make_video(pipeline: Pipeline, spec: ModelSpec, width: int, height: int, frames: int, **params: Any) -> None:
-    """Of two steps, from the least that the model makes one from. Raises what its `generate` does."""
-    clip = pipeline.generate(_make_request(spec, width, height, frames, params), Silent())
+def make_video(
+    pipeline: Pipeline, spec: ModelSpec, width: int, height: int, frames: int, *, steps: int, **params: Any
+) -> None:
+    """From the least that the model makes one from. Raises what its `generate` does."""
+    clip = pipeline.generate(_make_request(spec, width, height, frames, steps, params), Silent())
     for _ in clip.frames or ():
         """They are decoded while they are read."""
 
 
 def _make_request(
-    spec: ModelSpec, width: int, height: int, frames: int, params: Mapping[str, Any]
+    spec: ModelSpec, width: int, height: int, frames: int, steps: int, params: Mapping[str, Any]
 ) -> GenerationRequest:
     """The least that the model makes a video from, with a request's defaults where `params` does not say otherwise."""
     from PIL import Image
@@ -95,7 +97,7 @@ def _make_request(
         height=height,
         num_frames=count,
         fps=spec.defaults.fps,
-        num_inference_steps=STEPS,
+        num_inference_steps=steps,
         guidance_scale=spec.defaults.guidance_scale,
         seed=0,
         start_image=None if is_text or is_clip else grey,

@@ -7,17 +7,19 @@ import time
 from collections.abc import Iterable
 
 from videoapi import InvalidRequest, ModelError, ModelSpec, OutOfMemory, Pipeline
-from videoapi_diffusers.running.trying import make_video
+from videoapi_diffusers.running.trying import STEPS, make_video
 from videoapi_diffusers.words import describe_failure
 
 WORDS = "Warming up"
 
 
 def warm_up(pipeline: Pipeline, spec: ModelSpec, shapes: Iterable[list[int]]) -> None:
-    """Two steps of the default size and of each of the shapes (width, height, frames), each printed as it begins.
+    """A step of the default size and of each of the shapes (width, height, frames), each printed as it begins.
 
     Raises ModelError where the model cannot make one, or cannot be compiled on this machine.
     """
+    # Of a clip, a strength leaves out the first.
+    steps = STEPS if spec.modes == {"clip"} else 1
     default = [spec.defaults.width, spec.defaults.height, spec.defaults.num_frames]
     wanted = [list(shape) for shape in dict.fromkeys(map(tuple, [default, *shapes]))]
     for index, (width, height, frames) in enumerate(wanted, 1):
@@ -27,7 +29,7 @@ def warm_up(pipeline: Pipeline, spec: ModelSpec, shapes: Iterable[list[int]]) ->
         sys.stderr.write(f"{WORDS} {name} ({index} of {len(wanted)})\n")
         started = time.monotonic()
         try:
-            make_video(pipeline, spec, width, height, frames)
+            make_video(pipeline, spec, width, height, frames, steps=steps)
         except OutOfMemory:
             raise
         except (InvalidRequest, ModelError) as error:
