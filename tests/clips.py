@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import av
 import numpy as np
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 FORMATS = {"mp4": "mp4", "mov": "mov", "webm": "webm", "mkv": "matroska"}
 
@@ -29,6 +34,21 @@ def greys(count: int, width: int = 64, height: int = 48) -> list[Any]:
     return [np.full((height, width, 3), grey(index), np.uint8) for index in range(count)]
 
 
+def in_its_own_thread(work: Callable[P, T]) -> Callable[P, T]:
+    """For root, SVT-AV1 makes the thread that opens it one of real time (SCHED_FIFO, 99).
+
+    All that the thread starts later would be too, and take the processor from everybody else.
+    """
+
+    @functools.wraps(work)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(work, *args, **kwargs).result()
+
+    return run
+
+
+@in_its_own_thread
 def encode_clip(
     frames: Sequence[Any],
     fps: int = 8,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ def test_every_container_codec_and_pixel_format_gives_the_same_frames(
     kind: str, codec: str, pixels: str, tmp_path: Path
 ) -> None:
     clip = encode_clip(greys(8), kind=kind, codec=codec, pixels=pixels)
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
     assert check(clip) == (64, 48, 8)
     frames = read(clip, 8, 8, tmp_path)
     assert [(frame.mode, frame.size) for frame in frames] == [("RGB", (64, 48))] * 8
