@@ -29,7 +29,7 @@ lint: $(VENV)/test
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
 
 unit: $(VENV)/test $(VENV)/$(OPENAI)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 	PYTHONPATH=$(VENV)/$(OPENAI) VIDEOAPI_TEST_OPENAI=$(OPENAI) $(BIN)/python -m pytest tests/openai_api
 
 bench: $(VENV)/test
