@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import io
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import av
 import numpy as np
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 FORMATS = {"mp4": "mp4", "mov": "mov", "webm": "webm", "mkv": "matroska"}
 
@@ -34,21 +30,6 @@ def greys(count: int, width: int = 64, height: int = 48) -> list[Any]:
     return [np.full((height, width, 3), grey(index), np.uint8) for index in range(count)]
 
 
-def in_its_own_thread(work: Callable[P, T]) -> Callable[P, T]:
-    """For root, SVT-AV1 makes the thread that opens it one of real time (SCHED_FIFO, 99).
-
-    All that the thread starts later would be too, and take the processor from everybody else.
-    """
-
-    @functools.wraps(work)
-    def run(*args: P.args, **kwargs: P.kwargs) -> T:
-        with ThreadPoolExecutor(1) as pool:
-            return pool.submit(work, *args, **kwargs).result()
-
-    return run
-
-
-@in_its_own_thread
 def encode_clip(
     frames: Sequence[Any],
     fps: int = 8,
@@ -75,6 +56,9 @@ def encode_clip(
             video.codec_context.time_base = time_base
             for name, value in attributes.items():
                 setattr(video.codec_context, name, value)
+            # As root, SVT-AV1 makes the thread that opens it one of real time, and with it all that this one starts.
+            with ThreadPoolExecutor(1) as thread:
+                thread.submit(video.codec_context.open).result()
         for number, frame in enumerate(frames):
             picture = convert(frame, pixels, attributes.get("colorspace"))
             picture.pts, picture.time_base = (number if times is None else times[number]), time_base

@@ -120,7 +120,7 @@ def test_what_a_dead_process_has_started_does_not_delay_its_last_words(start: St
     started = time.monotonic()
     pid, words = output.text().split("\n")
     assert words == "too bad"
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 1
     os.kill(int(pid), 9)
 
 

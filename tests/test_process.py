@@ -240,7 +240,7 @@ def test_a_model_that_cannot_be_stopped_is_killed_at_a_cancel_without_being_aske
     started = time.monotonic()
     with pytest.raises(Cancelled, match="by force"):
         process.generate(job(tmp_path, steps=300), Listener(cancel_at="silence"), Patience(in_all=60, after_cancel=0))
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 2
     assert not process.is_alive
 
 

@@ -137,7 +137,7 @@ def test_a_model_that_cannot_be_stopped_is_ended_at_once_by_a_cancel(
     started = time.monotonic()
     Generation.objects.get(pk=generation.pk).request_cancel()
     thread.join(20)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 2
     generation.refresh_from_db()
     assert (generation.state, generation.error_code) == (State.CANCELLED, "cancelled")
     assert generation.error_message == "Cancelled; the model's process was ended by force."

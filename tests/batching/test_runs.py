@@ -112,6 +112,7 @@ def test_when_all_are_cancelled_the_run_is_and_the_model_stays(slot: Slot) -> No
     thread.join(30)
     assert not thread.is_alive()
     assert states(rows) == [State.CANCELLED] * 3
+    assert slot.model == "together-slow"
     assert stored_files() == []
     (after,) = ask("slow", seeds=(90,))
     slot.run_next(after.model)
