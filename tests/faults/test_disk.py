@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.images import base64_of, encode
 from tests.server import Server
@@ -62,7 +63,6 @@ def test_a_disk_that_is_full_while_accepting(small_disk: Path, tmp_path: Path, f
     with Server(tmp_path, faulty_plugins, **settings) as server:
         (small_disk / "ballast").write_bytes(bytes(2**20 - 8192))
         import numpy as np
-        from PIL import Image
 
         noise = np.random.default_rng(0).integers(0, 256, (64, 512, 3), "uint8")
         answer = server.post({**GOOD, "start_image": base64_of(encode(Image.fromarray(noise))), "size": "512x64"})
@@ -70,4 +70,22 @@ def test_a_disk_that_is_full_while_accepting(small_disk: Path, tmp_path: Path, f
         assert [path.name for path in small_disk.rglob("*") if path.is_file()] == ["ballast"]
         assert server.get("/video").json["data"] == []
         (small_disk / "ballast").unlink()
+        assert server.post(GOOD).status == 200
+
+
+def test_a_file_in_place_of_a_folder_is_a_storage_failure(tmp_path: Path, faulty_plugins: Path) -> None:
+    """Neither can a file be stored in it nor deleted from it."""
+    with Server(tmp_path, faulty_plugins, VIDEOAPI_PRELOAD="") as server:
+        for name, request, what in (
+            ("videos", GOOD, "video"),
+            ("inputs", {**GOOD, "start_image": base64_of(encode(Image.new("RGB", (64, 48))))}, "image"),
+        ):
+            server.media.mkdir(exist_ok=True)
+            (server.media / name).write_text("in the way")
+            answer = server.post(request)
+            assert (answer.status, answer.error["code"]) == (500, "storage_failed")
+            assert answer.error["message"].startswith(f"The {what} could not be stored: ")
+            assert "/" not in answer.error["message"]
+            (server.media / name).unlink()
+            assert server.files() == []
         assert server.post(GOOD).status == 200

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from django.core.files.base import ContentFile, File
-from django.core.files.storage import default_storage
+from django.core.files.storage import Storage, default_storage
 from django.db.models.fields.files import FieldFile
 from PIL.Image import Image
 
@@ -55,7 +55,7 @@ def _store_input(field: FieldFile, content: bytes, suffix: str, what: str) -> No
     try:
         field.save(name, ContentFile(content), save=False)
     except OSError as error:
-        field.storage.delete(name)
+        _discard(field.storage, name)
         raise _failed(what, error) from error
 
 
@@ -159,9 +159,9 @@ def publish(
 
 
 def delete_unpublished(generation: Generation) -> None:
-    """Remove what this attempt has stored without completing the row."""
+    """Remove what this attempt has stored without completing the row, as far as the storage lets us."""
     for name in (*_names(generation), preview_name(generation)):
-        default_storage.delete(name)
+        _discard(default_storage, name)
 
 
 def store_preview(generation: Generation, file: Path) -> None:
@@ -177,10 +177,7 @@ def store_preview(generation: Generation, file: Path) -> None:
 
 def delete_preview(generation: Generation) -> None:
     """Remove it: there is a video now, or none to come."""
-    try:
-        default_storage.delete(preview_name(generation))
-    except OSError:
-        logger.warning("the preview of generation %s could not be deleted", generation.pk, exc_info=True)
+    _discard(default_storage, preview_name(generation))
 
 
 def has_preview(generation: Generation) -> bool:
@@ -200,6 +197,14 @@ def is_link(field: FieldFile) -> bool:
 def preview_name(generation: Generation) -> str:
     """Where the running attempt's preview is, if it has made one."""
     return f"{PREVIEWS}/{generation.pk}-{generation.attempt}.jpg"
+
+
+def _discard(storage: Storage, name: str) -> None:
+    """Delete what nobody will ask for. That it cannot be must not hide why it is deleted."""
+    try:
+        storage.delete(name)
+    except OSError:
+        logger.warning("%s could not be deleted", name, exc_info=True)
 
 
 def _failed(what: str, error: OSError, done: str = "stored") -> StorageFailed:
