@@ -28,6 +28,7 @@ lint: $(VENV)/test
 	$(BIN)/python manage.py check --fail-level WARNING
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
 
+# One thread for torch in each of the two processes and in all that they start: with more, they wait for each other.
 unit: $(VENV)/test $(VENV)/$(OPENAI)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 	PYTHONPATH=$(VENV)/$(OPENAI) VIDEOAPI_TEST_OPENAI=$(OPENAI) $(BIN)/python -m pytest tests/openai_api

@@ -59,8 +59,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
     deep.save_pretrained(models / "deep-weights")
     cached = {"cache": "first_block", "cache_options": {"threshold": 1e9}}
     write(models, "deep", {"parameters": {"model": str(models / "deep-weights")}, "diffusers": cached})
-    settings = {"VIDEOAPI_MODELS_DIR": str(models), "VIDEOAPI_PRELOAD": "", "OMP_NUM_THREADS": "1"}
-    with Server(folder, **settings) as server:
+    with Server(folder, VIDEOAPI_MODELS_DIR=str(models), VIDEOAPI_PRELOAD="") as server:
         yield server
 
 

@@ -36,8 +36,8 @@ def server(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve
     for name, model in (("wan", "tiny/wan"), ("missing", "tiny/van")):
         keys = {"parameters": {"model": model}, "diffusers": {"pipeline_type": "WanPipeline"}}
         (folder / "models" / f"{name}.yaml").write_text(yaml.safe_dump({"name": name, "backend": "diffusers", **keys}))
-    environment = hub.environment(folder / "cache", HF_TOKEN=TOKEN, OMP_NUM_THREADS="1")
-    changed = {name: value for name, value in environment.items() if name.startswith(("HF_", "NO_", "OMP"))}
+    environment = hub.environment(folder / "cache", HF_TOKEN=TOKEN)
+    changed = {name: value for name, value in environment.items() if name.startswith(("HF_", "NO_"))}
     with Server(folder, VIDEOAPI_MODELS_DIR=str(folder / "models"), VIDEOAPI_PRELOAD="", **changed) as server:
         yield server
 

@@ -51,7 +51,6 @@ READ = {
 @pytest.fixture(scope="module", autouse=True)
 def packages() -> None:
     stand_in()
-    torch.set_num_threads(1)
 
 
 def write(count: int, first: int = 0, *, changed: int | None = None) -> str:
